@@ -1,0 +1,176 @@
+//! `drift.prediction`: how far the candidate's scores are from the baseline's on the same rows.
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::answers::Answers;
+use crate::check::{Check, Refusal};
+use crate::checks::shared::{self, Bound, Rows};
+use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject};
+use crate::measure;
+use crate::plan::{Grouping, Plan, Ticket};
+use crate::spec::limit::Amount;
+use crate::spec::written::Task;
+use crate::stats::distance::Distance;
+use crate::stats::random;
+use crate::summaries::{Moments, Ranks};
+
+/// The candidate's scores are distributed like the baseline's, and few decisions change.
+///
+/// # What it does
+/// Scores the same rows with both models. `distance` is the Kolmogorov-Smirnov distance between the two distributions of
+/// scores: the largest difference between the shares of rows below any score. `flips` is the share of rows whose decision
+/// changes, split into corrected (wrong before, right now) and broken (right before, wrong now). An interval of each is
+/// compared with its limit; never a p-value with 0.05.
+///
+/// # Why it matters
+/// What follows a model is tuned to its scores: thresholds, queues, budgets, the habits of people. A model may be better
+/// and still change one decision in five, and somebody must answer for each of them.
+///
+/// # What it assumes
+/// Rows are independent, or entities are where `columns.entity` is given. The distance has a simultaneous band over all
+/// scores, by a seeded Gaussian multiplier simulation; the flips have a score interval. A changed decision that stays wrong
+/// is impossible with two classes, so flips are corrected or broken.
+///
+/// # Example
+/// ```yaml
+/// - drift.prediction: { against: baseline, max_distance: 0.2, max_flips: 10% }
+/// ```
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DriftPrediction {
+    /// Whose scores the candidate's are compared with.
+    #[serde(default)]
+    pub against: Against,
+    /// The largest distance between the distributions, from 0 to 1.
+    #[serde(default = "max_distance")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_distance: f64,
+    /// The largest share of decisions that may change (binary models): `0.05` or `5%`, which are the same here.
+    #[serde(default = "max_flips")]
+    pub max_flips: Amount,
+    /// The dataset.
+    #[serde(default = "shared::test")]
+    pub data: String,
+}
+
+/// Whose scores the candidate's are compared with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Against {
+    /// The baseline's, on the same rows.
+    #[default]
+    Baseline,
+}
+
+fn max_distance() -> f64 {
+    0.15
+}
+
+fn max_flips() -> Amount {
+    Amount::Relative(0.05)
+}
+
+/// What was asked.
+#[derive(Debug)]
+pub struct Asked {
+    rows: Rows,
+    ranks: Ticket<Ranks>,
+    moments: Option<Ticket<Moments>>,
+    seed: u64,
+}
+
+impl Check for DriftPrediction {
+    const NAME: &'static str = "drift.prediction";
+    type Asked = Asked;
+
+    fn datasets(&self) -> Vec<(&'static str, &str)> {
+        vec![("data", &self.data)]
+    }
+
+    fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
+        let rows = Rows::of_both(plan, &self.data)?;
+        let ranks = rows.ranks(plan, &[Grouping::All])?;
+        let moments = match plan.model().task {
+            Task::Binary => Some(rows.moments(plan, &[Grouping::All])?),
+            Task::Regression => None,
+        };
+        let seed = random::seed(&[&plan.model().name, Self::NAME]);
+        Ok(Asked { rows, ranks, moments, seed })
+    }
+
+    fn judge(&self, asked: &Asked, answers: &Answers) -> Result<Vec<Evidence>> {
+        let mut evidence = vec![self.distance(asked, &answers.summary(&asked.ranks)?.all())?];
+        if let Some(ticket) = &asked.moments {
+            evidence.push(self.flips(asked, &answers.summary(ticket)?.all())?);
+        }
+        Ok(evidence)
+    }
+}
+
+impl DriftPrediction {
+    fn distance(&self, asked: &Asked, ranks: &Ranks) -> Result<Evidence> {
+        let subject = Subject::all(&self.data, "distance");
+        let limits = Limits::from([("max_distance", Amount::Absolute(self.max_distance))]);
+        if let Some(finding) = asked.rows.obstacle(&Grouping::All, ranks.rows(), ranks.positives())? {
+            return Ok(Evidence::new(subject, limits, finding));
+        }
+        let level = asked.rows.level();
+        Ok(match measure::distance(ranks, 0, 1, asked.seed) {
+            Err(reason) => shared::undecided(subject, limits, ranks.rows(), &reason),
+            Ok(distance) => {
+                let mut evidence = Evidence::new(subject, limits, self.near(&distance, level));
+                let (low, high) = distance.interval(level);
+                evidence.difference =
+                    Some(Estimate { value: distance.value, low: shared::finite(low), high: shared::finite(high) });
+                evidence.rows = distance.rows;
+                evidence.method = Some(distance.method().to_owned());
+                shared::clustered(evidence, distance.clusters).detail("at_score", distance.at).detail("seed", asked.seed)
+            }
+        })
+    }
+
+    fn near(&self, distance: &Distance, level: f64) -> Finding {
+        Finding::Tested {
+            inside: distance.interval(level).1 <= self.max_distance,
+            p_value: distance.p_above(self.max_distance),
+            needs_rows: distance.needs_rows(self.max_distance, level),
+        }
+    }
+
+    fn flips(&self, asked: &Asked, moments: &Moments) -> Result<Evidence> {
+        let subject = Subject::all(&self.data, "flips");
+        let limits = Limits::from([("max_flips", self.max_flips)]);
+        let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
+        if let Some(finding) = asked.rows.obstacle(&Grouping::All, moments.rows(), moments.positives())? {
+            return Ok(Evidence::new(subject, limits, finding));
+        }
+        let level = asked.rows.level();
+        Ok(match measure::share(moments, |cell| f64::from(u8::from(cell.decision(0) != cell.decision(1)))) {
+            Err(reason) => shared::undecided(subject, limits, moments.rows(), &reason),
+            Ok(flips) => {
+                let mut evidence = Evidence::new(subject, limits, Bound::AtMost(limit).test(&flips, level));
+                evidence.difference = Some(shared::estimate(&flips, level));
+                evidence.rows = flips.rows;
+                evidence.method = Some(flips.method.name().to_owned());
+                let (corrected, broken) = corrected_and_broken(moments);
+                shared::clustered(evidence, flips.clusters).detail("corrected", corrected).detail("broken", broken)
+            }
+        })
+    }
+}
+
+/// Rows whose decision became right, and rows whose decision became wrong.
+fn corrected_and_broken(moments: &Moments) -> (u64, u64) {
+    let mut counts = (0, 0);
+    for (index, rows) in moments.cells().into_iter().enumerate() {
+        let cell = measure::Cell(index);
+        match (cell.decision(0) == cell.label(), cell.decision(1) == cell.label()) {
+            (false, true) => counts.0 += rows,
+            (true, false) => counts.1 += rows,
+            (true, true) | (false, false) => {}
+        }
+    }
+    counts
+}

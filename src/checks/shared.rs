@@ -1,0 +1,424 @@
+//! What checks that judge scores have in common: how they ask for a metric and how they compare it with a limit.
+
+use anyhow::{Result, bail};
+
+use crate::answers::{Answers, Groups};
+use crate::check::Refusal;
+use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject};
+use crate::measure::{self, measure};
+use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
+use crate::spec::limit::Amount;
+use crate::spec::no_column;
+use crate::spec::problem::{Path, Problem, nearest, quoted};
+use crate::spec::written::{AllOrNone, Policy, Slices, Task};
+use crate::stats::measurement::Measurement;
+use crate::stats::metric::{Family, Metric, Source};
+use crate::stats::undefined::Undefined;
+use crate::summaries::rows::{self, RowCounts};
+use crate::summaries::{Moments, Ranks};
+use crate::target::Side;
+
+/// The dataset that a check reads unless told otherwise.
+pub(super) fn test() -> String {
+    "test".to_owned()
+}
+
+/// A model's score, clean or with disturbed features.
+pub(super) type ScoreOf = (Side, Option<Noise>);
+
+/// Rows with a label and scores: how they are fed to a summary, and who gave the scores.
+#[derive(Debug, Clone)]
+pub(super) struct Rows {
+    pub(super) dataset: String,
+    params: rows::Columns,
+    inputs: Vec<Input>,
+    models: Vec<Model>,
+    policy: Policy,
+}
+
+/// Whose score stands in a column.
+#[derive(Debug, Clone, Copy)]
+struct Model {
+    side: Side,
+    live: bool,
+}
+
+impl Rows {
+    /// The label and the given scores of a dataset, clustered by entity where the spec names one.
+    pub(super) fn new(plan: &Plan<'_>, dataset: &str, label: Input, scores: &[ScoreOf]) -> Result<Self, Refusal> {
+        let columns = plan.columns();
+        let roles = Path::root().key("columns");
+        number_column(plan, dataset, &columns.label, &roles.key("label"))?;
+        let mut inputs = vec![label];
+        let mut models = Vec::new();
+        for (side, noise) in scores {
+            models.push(model(plan, dataset, *side)?);
+            inputs.push(Input::Score { side: *side, noise: noise.clone() });
+        }
+        if let Some(entity) = &columns.entity {
+            column(plan, dataset, entity, &roles.key("entity"))?;
+            inputs.push(Input::Entity);
+        }
+        let params = rows::Columns { task: task(plan), scores: scores.len(), clustered: columns.entity.is_some() };
+        Ok(Self { dataset: dataset.to_owned(), params, inputs, models, policy: plan.policy().clone() })
+    }
+
+    /// The clean scores of both models: the baseline's first.
+    pub(super) fn of_both(plan: &Plan<'_>, dataset: &str) -> Result<Self, Refusal> {
+        Self::new(plan, dataset, Input::Label, &[(Side::Baseline, None), (Side::Candidate, None)])
+    }
+
+    /// Asks for the joint moments of the scores.
+    pub(super) fn moments(&self, plan: &mut Plan<'_>, groupings: &[Grouping]) -> Result<Ticket<Moments>> {
+        plan.summarise(&self.dataset, &self.params, self.inputs.clone(), groupings)
+    }
+
+    /// Asks for the scores themselves, in order.
+    pub(super) fn ranks(&self, plan: &mut Plan<'_>, groupings: &[Grouping]) -> Result<Ticket<Ranks>> {
+        plan.summarise(&self.dataset, &self.params, self.inputs.clone(), groupings)
+    }
+
+    /// Asks for what a metric needs.
+    pub(super) fn metric(&self, plan: &mut Plan<'_>, metric: Metric, groupings: &[Grouping]) -> Result<MetricTicket> {
+        Ok(match metric.source() {
+            Source::Moments => MetricTicket::Moments(self.moments(plan, groupings)?),
+            Source::Ranks => MetricTicket::Ranks(self.ranks(plan, groupings)?),
+        })
+    }
+
+    /// The level of a one-sided interval.
+    pub(super) fn level(&self) -> f64 {
+        self.policy.false_ship
+    }
+
+    /// What stands in the way of any claim about these rows.
+    ///
+    /// # Errors
+    /// When the data itself is broken: labels outside the task, scores in the data that are no numbers.
+    pub(super) fn obstacle(&self, slice: &Grouping, counts: &RowCounts, positives: u64) -> Result<Option<Finding>> {
+        self.refuse_bad_labels(counts)?;
+        for (number, model) in self.models.iter().enumerate() {
+            if let Some(defect) = self.defect(model, number, counts)? {
+                return Ok(Some(defect));
+            }
+        }
+        Ok(self.too_few(slice, counts, positives))
+    }
+
+    fn refuse_bad_labels(&self, counts: &RowCounts) -> Result<()> {
+        if counts.bad_labels == 0 {
+            return Ok(());
+        }
+        let example = counts.bad_label().map_or_else(String::new, |label| format!(", such as {label}"));
+        let allowed = match self.params.task {
+            rows::Task::Binary { .. } => "a binary task has labels 0 and 1",
+            rows::Task::Regression => "a regression has finite labels",
+        };
+        bail!("dataset `{}` has {} labels outside the task{example}: {allowed}", self.dataset, counts.bad_labels)
+    }
+
+    fn defect(&self, model: &Model, number: usize, counts: &RowCounts) -> Result<Option<Finding>> {
+        let count = |counts: &[i64]| counts.get(number).copied().unwrap_or(0);
+        let (missing, not_finite, outside) =
+            (count(&counts.missing), count(&counts.not_finite), count(&counts.out_of_range));
+        let side = model.side;
+        if !model.live && not_finite + outside > 0 {
+            bail!(
+                "the scores of the {side} for dataset `{}` are broken: {not_finite} are not finite, {outside} are outside 0 to 1; \
+                 a binary task needs probabilities",
+                self.dataset
+            );
+        }
+        let reason = match (missing, not_finite, outside) {
+            (0, 0, 0) => return Ok(None),
+            (missing, 0, 0) => format!("the {side} gave no score for {missing} of {} rows", counts.rows),
+            (_, 0, outside) => format!("the {side} scored {outside} of {} rows outside 0 to 1", counts.rows),
+            (_, bad, _) => format!("the {side} scored {bad} of {} rows as not finite", counts.rows),
+        };
+        Ok(Some(match side {
+            Side::Candidate => Finding::Fact { holds: false, reason: Some(reason) },
+            Side::Baseline => Finding::Undecided { reason, needs_rows: None },
+        }))
+    }
+
+    fn too_few(&self, slice: &Grouping, counts: &RowCounts, positives: u64) -> Option<Finding> {
+        let used = u64::try_from(counts.used).unwrap_or(0);
+        let least = |found, least, what: &str| (found < least).then(|| (format!("too few {what}: {found}, at least {least} needed"), least - found));
+        let short = if used == 0 {
+            Some(("no usable rows".to_owned(), self.policy.min_rows))
+        } else {
+            least(used, self.policy.min_rows, "rows").or_else(|| self.too_few_of_a_class(used, positives))
+        };
+        let (reason, missing) = short?;
+        Some(match slice {
+            // Values that happen to be rare are listed; what the spec names must be decided.
+            Grouping::By(_) | Grouping::Windows(_) => Finding::NotTested { reason },
+            Grouping::All | Grouping::Where { .. } => Finding::Undecided { reason, needs_rows: Some(missing) },
+        })
+    }
+
+    fn too_few_of_a_class(&self, used: u64, positives: u64) -> Option<(String, u64)> {
+        if self.params.task == rows::Task::Regression {
+            return None;
+        }
+        let least = self.policy.min_positives;
+        let classes = [("positives", positives), ("negatives", used.saturating_sub(positives))];
+        classes.into_iter().find(|(_, found)| *found < least).map(|(what, found)| {
+            // At the share seen so far, so many more rows bring the rest.
+            let rows = if found == 0 { used } else { (least - found) * used.div_ceil(found) };
+            (format!("too few {what}: {found}, at least {least} needed"), rows)
+        })
+    }
+}
+
+fn task(plan: &Plan<'_>) -> rows::Task {
+    match plan.model().task {
+        Task::Binary => rows::Task::Binary { threshold: plan.model().threshold.unwrap_or(0.5) },
+        Task::Regression => rows::Task::Regression,
+    }
+}
+
+fn model(plan: &Plan<'_>, dataset: &str, side: Side) -> Result<Model, Refusal> {
+    let Some(judged) = plan.target().judged(side) else {
+        let problem = Problem::key(plan.here(), format!("this check compares with a {side}, and the spec has none"));
+        return Err(problem.remedy(format!("add `{side}:` beside `candidate:`")).into());
+    };
+    if let crate::score::Scorer::Column(score) = &judged.scorer {
+        let at = Path::root().key(&side.to_string()).key("column");
+        number_column(plan, dataset, score, &at)?;
+    }
+    Ok(Model { side, live: judged.is_live() })
+}
+
+/// A column that a dataset must have.
+pub(super) fn column<'p>(
+    plan: &'p Plan<'_>,
+    dataset: &str,
+    name: &str,
+    at: &Path,
+) -> Result<&'p arrow::datatypes::DataType, Refusal> {
+    let schema = &plan.target().dataset(dataset)?.schema;
+    if let Ok(field) = schema.field_with_name(name) {
+        return Ok(field.data_type());
+    }
+    Err(no_column(at, dataset, name, schema).into())
+}
+
+fn number_column(plan: &Plan<'_>, dataset: &str, name: &str, at: &Path) -> Result<(), Refusal> {
+    let kind = column(plan, dataset, name, at)?;
+    if kind.is_numeric() || *kind == arrow::datatypes::DataType::Boolean {
+        return Ok(());
+    }
+    let message = format!("column {} of dataset {} holds {kind}, where a number is needed", quoted(name), quoted(dataset));
+    Err(Problem::value(at, message).remedy("write numbers to the Parquet file, for classes 0 and 1").into())
+}
+
+/// Refuses a metric of another task.
+pub(super) fn metric_fits(plan: &Plan<'_>, metric: Metric) -> Result<(), Refusal> {
+    let family = match plan.model().task {
+        Task::Binary => Family::Binary,
+        Task::Regression => Family::Regression,
+    };
+    if metric.family() == family {
+        return Ok(());
+    }
+    let fitting: Vec<_> = Metric::ALL.iter().filter(|m| m.family() == family).map(|m| quoted(m.name())).collect();
+    let problem = Problem::value(&plan.at("metric"), format!("{} is not a metric of this task", quoted(metric.name())));
+    Err(problem.remedy(format!("one of {}", fitting.join(", "))).into())
+}
+
+/// The groups that a check makes claims about: all rows, and the slices that it asks for.
+pub(super) fn groupings(plan: &Plan<'_>, slices: &Slices) -> Result<Vec<Grouping>, Refusal> {
+    let declared: Vec<Grouping> = plan.target().spec.groupings();
+    let mut chosen = vec![Grouping::All];
+    match slices {
+        Slices::Unset | Slices::Named(AllOrNone::None) => {}
+        Slices::Named(AllOrNone::All) => chosen.extend(declared),
+        Slices::Some(names) => {
+            for (index, name) in names.iter().enumerate() {
+                let found = declared.iter().find(|grouping| grouping.to_string() == *name);
+                let known: Vec<_> = declared.iter().map(ToString::to_string).collect();
+                chosen.push(found.cloned().ok_or_else(|| unknown_slice(plan, index, name, &known))?);
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+fn unknown_slice(plan: &Plan<'_>, index: usize, name: &str, known: &[String]) -> Problem {
+    let at = plan.at("slices").index(index);
+    let problem = Problem::value(&at, format!("slice {} is not declared", quoted(name)));
+    problem.remedy(match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "declare it below `slices`".to_owned(),
+    })
+}
+
+/// Redeems the summary that a metric needs.
+#[derive(Debug)]
+pub(super) enum MetricTicket {
+    Moments(Ticket<Moments>),
+    Ranks(Ticket<Ranks>),
+}
+
+/// A summary of scored rows.
+#[derive(Debug, Clone)]
+pub(super) enum Sample {
+    Moments(Moments),
+    Ranks(Ranks),
+}
+
+impl MetricTicket {
+    /// The samples of a grouping by name.
+    pub(super) fn samples(&self, answers: &Answers, grouping: &Grouping) -> Result<Vec<(String, Sample)>> {
+        Ok(match self {
+            Self::Moments(ticket) => wrap(answers.summary(ticket)?, grouping, Sample::Moments),
+            Self::Ranks(ticket) => wrap(answers.summary(ticket)?, grouping, Sample::Ranks),
+        })
+    }
+}
+
+fn wrap<S: crate::summary::Summary>(groups: Groups<S>, grouping: &Grouping, into: fn(S) -> Sample) -> Vec<(String, Sample)> {
+    groups.of(grouping).into_iter().map(|(name, summary)| (name, into(summary))).collect()
+}
+
+impl Sample {
+    pub(super) fn rows(&self) -> &RowCounts {
+        match self {
+            Self::Moments(moments) => moments.rows(),
+            Self::Ranks(ranks) => ranks.rows(),
+        }
+    }
+
+    pub(super) fn positives(&self) -> u64 {
+        match self {
+            Self::Moments(moments) => moments.positives(),
+            Self::Ranks(ranks) => ranks.positives(),
+        }
+    }
+
+    /// A metric of the scores, weighted over the models.
+    pub(super) fn measure(&self, metric: Metric, weights: &[f64]) -> Result<Measurement, Undefined> {
+        match self {
+            Self::Moments(moments) => measure(metric, measure::Answer::Moments(moments), weights),
+            Self::Ranks(ranks) => measure(metric, measure::Answer::Ranks(ranks), weights),
+        }
+    }
+}
+
+/// A measurement as the report shows it.
+pub(super) fn estimate(measurement: &Measurement, level: f64) -> Estimate {
+    let (low, high) = measurement.interval(level);
+    Estimate { value: measurement.value, low: finite(low), high: finite(high) }
+}
+
+/// JSON has no infinity: an end that is not bounded is absent.
+pub(super) fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+/// A bound that a measurement is compared with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Bound {
+    /// What the measurement says about the bound.
+    pub(super) fn test(self, measurement: &Measurement, level: f64) -> Finding {
+        let (low, high) = measurement.interval(level);
+        let (inside, p_value, limit) = match self {
+            Self::AtLeast(limit) => (low >= limit, measurement.p_below(limit), limit),
+            Self::AtMost(limit) => (high <= limit, measurement.p_above(limit), limit),
+        };
+        Finding::Tested { inside, p_value, needs_rows: measurement.needs_rows(limit, level) }
+    }
+}
+
+/// How much worse than the baseline a candidate may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Margin {
+    pub(super) key: &'static str,
+    pub(super) amount: Amount,
+}
+
+impl Margin {
+    /// The margin of a check that takes `max_drop` for metrics that should be high and `max_rise` for those that should
+    /// be low.
+    pub(super) fn new(
+        plan: &Plan<'_>,
+        metric: Metric,
+        max_drop: Option<Amount>,
+        max_rise: Option<Amount>,
+    ) -> Result<Self, Refusal> {
+        let (right, wrong) = if metric.higher_is_better() { ("max_drop", "max_rise") } else { ("max_rise", "max_drop") };
+        let (amount, mistaken) = if metric.higher_is_better() { (max_drop, max_rise) } else { (max_rise, max_drop) };
+        let better = if metric.higher_is_better() { "higher" } else { "lower" };
+        if mistaken.is_some() {
+            let problem = Problem::key(&plan.at(wrong), format!("{} is better when it is {better}", quoted(metric.name())));
+            return Err(problem.remedy(format!("say `{right}`")).into());
+        }
+        amount.map(|amount| Self { key: right, amount }).ok_or_else(|| {
+            let problem = Problem::key(plan.here(), format!("how much worse may {} be?", quoted(metric.name())));
+            problem.remedy(format!("add `{right}: 0.01` (absolute) or `{right}: 1%` (relative)")).into()
+        })
+    }
+
+    /// The same margin, `factor` times as wide.
+    pub(super) fn times(self, factor: f64) -> Self {
+        let amount = match self.amount {
+            Amount::Absolute(amount) => Amount::Absolute(amount * factor),
+            Amount::Relative(share) => Amount::Relative(share * factor),
+        };
+        Self { amount, ..self }
+    }
+
+    pub(super) fn limits(self) -> Limits {
+        Limits::from([(self.key, self.amount)])
+    }
+
+    /// The weights of baseline and candidate, and the bound on their weighted metric.
+    ///
+    /// A relative margin r is the linear statement `candidate - (1 - r) * baseline >= 0`, so no ratio is needed.
+    fn contrast(self, higher_is_better: bool) -> ([f64; 2], Bound) {
+        match (self.amount, higher_is_better) {
+            (Amount::Absolute(margin), true) => ([-1.0, 1.0], Bound::AtLeast(-margin)),
+            (Amount::Absolute(margin), false) => ([-1.0, 1.0], Bound::AtMost(margin)),
+            (Amount::Relative(share), true) => ([-(1.0 - share), 1.0], Bound::AtLeast(0.0)),
+            (Amount::Relative(share), false) => ([-(1.0 + share), 1.0], Bound::AtMost(0.0)),
+        }
+    }
+}
+
+/// The evidence of a candidate against its baseline on the same rows: the baseline is model 0, the candidate model 1.
+pub(super) fn compare(metric: Metric, sample: &Sample, margin: Margin, level: f64, subject: Subject) -> Evidence {
+    let compared = || -> Result<Evidence, Undefined> {
+        let (weights, bound) = margin.contrast(metric.higher_is_better());
+        let difference = sample.measure(metric, &[-1.0, 1.0])?;
+        let finding = bound.test(&sample.measure(metric, &weights)?, level);
+        let mut evidence = Evidence::new(subject.clone(), margin.limits(), finding);
+        evidence.baseline = Some(estimate(&sample.measure(metric, &[1.0, 0.0])?, level));
+        evidence.candidate = Some(estimate(&sample.measure(metric, &[0.0, 1.0])?, level));
+        evidence.difference = Some(estimate(&difference, level));
+        evidence.rows = difference.rows;
+        evidence.method = Some(difference.method.name().to_owned());
+        Ok(clustered(evidence, difference.clusters))
+    };
+    compared().unwrap_or_else(|reason| undecided(subject.clone(), margin.limits(), sample.rows(), &reason))
+}
+
+/// Evidence that there is no number, and why.
+pub(super) fn undecided(subject: Subject, limits: Limits, counts: &RowCounts, reason: &Undefined) -> Evidence {
+    let finding = Finding::Undecided { reason: reason.to_string(), needs_rows: None };
+    let mut evidence = Evidence::new(subject, limits, finding);
+    evidence.rows = u64::try_from(counts.used).unwrap_or(0);
+    evidence
+}
+
+pub(super) fn clustered(evidence: Evidence, clusters: Option<u64>) -> Evidence {
+    match clusters {
+        Some(clusters) => evidence.detail("entities", clusters),
+        None => evidence,
+    }
+}

@@ -1,0 +1,172 @@
+//! The command line: what may be said, and what is printed. The only place that prints.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+use crate::deliver::files;
+use crate::engine::Progress;
+use crate::gate::{self, Options};
+use crate::report::render;
+use crate::spec::Spec;
+use crate::spec::problem::{Problems, nearest};
+use crate::{checks, docs};
+
+mod progress;
+
+/// Exit code when nothing was judged.
+const NOTHING_JUDGED: u8 = 2;
+
+/// The gate between a pull request and production for machine-learning models.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge the candidate and write the reports. Exit code 0 pass or warn, 1 fail, 2 nothing was judged, 3 inconclusive.
+    Run {
+        #[command(flatten)]
+        target: TargetArguments,
+        /// The folder for record.json, report.md, report.html, junit.xml and run.json.
+        #[arg(long, value_name = "DIR", default_value = ".modelgate")]
+        out: PathBuf,
+    },
+    /// Check the spec and say everything that is wrong with it. Reads no data.
+    Validate {
+        /// The spec.
+        #[arg(default_value = "modelgate.yaml")]
+        spec: PathBuf,
+    },
+    /// Say what a run would read, score and ask, without doing it.
+    Plan {
+        #[command(flatten)]
+        target: TargetArguments,
+    },
+    /// Explain a check: what it does, why it matters, what it assumes, its keys.
+    Explain {
+        /// The check, such as `performance.regression`; without it, a list of all.
+        check: Option<String>,
+    },
+    /// Print the JSON Schema of the spec, for editors.
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+struct TargetArguments {
+    /// The spec.
+    #[arg(default_value = "modelgate.yaml")]
+    spec: PathBuf,
+    /// The suite; without it `check-in`, or the only one there is.
+    #[arg(long)]
+    suite: Option<String>,
+    /// Judge this model instead of the spec's: an ONNX file, a Parquet file of predictions, or `column:NAME`.
+    #[arg(long, value_name = "MODEL")]
+    candidate: Option<String>,
+    /// Compare with this model instead of the spec's.
+    #[arg(long, value_name = "MODEL")]
+    baseline: Option<String>,
+    /// The number of threads; without it, one for each processor. The result is the same for any number.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl From<TargetArguments> for Options {
+    fn from(arguments: TargetArguments) -> Self {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        let TargetArguments { spec, suite, candidate, baseline, threads } = arguments;
+        Self { spec, suite, candidate, baseline, threads: threads.map_or_else(processors, usize::from) }
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Run { target, out } => run(target.into(), &out),
+        Command::Validate { spec } => validate(&spec),
+        Command::Plan { target } => plan(target.into()),
+        Command::Explain { check } => explain(check.as_deref()),
+        Command::Schema => print(&format!("{:#}\n", docs::schema())),
+    };
+    done.unwrap_or_else(|error| {
+        report_error(&error);
+        ExitCode::from(NOTHING_JUDGED)
+    })
+}
+
+fn run(options: Options, out: &std::path::Path) -> Result<ExitCode> {
+    let started = Instant::now();
+    files::clear(out)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(options.threads).enable_all().build()?;
+    let progress = Arc::new(Progress::default());
+    let judging = async {
+        tokio::select! {
+            report = gate::run(&options, &progress) => report.map(Some),
+            () = interrupted() => Ok(None),
+        }
+    };
+    let bar = progress::Bar::start(&progress);
+    let report = runtime.block_on(judging);
+    bar.finish();
+    let Some(report) = report? else { return Ok(ExitCode::from(130)) };
+    let written = files::write(out, &report, &files::Circumstances::of(options.threads, started))?;
+    print(&render::terminal(&report, &written)?)?;
+    Ok(ExitCode::from(report.record.verdict.exit_code()))
+}
+
+async fn interrupted() {
+    // Where the signal cannot be watched, the default action ends the program, which is what is wanted.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn validate(spec: &std::path::Path) -> Result<ExitCode> {
+    let spec = Spec::read(spec)?;
+    print(&render::validated(&spec)?)
+}
+
+fn plan(options: Options) -> Result<ExitCode> {
+    let (target, selection) = gate::open(&options)?;
+    let suite = selection.suite.clone();
+    let prepared = gate::prepare(&target, selection.entries, options.threads)?;
+    print(&render::plan(&target, &suite, &prepared)?)
+}
+
+fn explain(check: Option<&str>) -> Result<ExitCode> {
+    let Some(name) = check else {
+        let lines = checks::CHECKS.iter().map(|kind| format!("{:<26}{}\n", kind.name, docs::summary(kind)));
+        return print(&lines.collect::<String>());
+    };
+    let kind = checks::find(name).with_context(|| match nearest(name, checks::CHECKS.iter().map(|kind| kind.name)) {
+        Some(near) => format!("there is no check `{name}`; did you mean `{near}`?"),
+        None => format!("there is no check `{name}`; `modelgate explain` lists them"),
+    })?;
+    print(&docs::page(kind))
+}
+
+/// Prints to standard output, without colour where that is no terminal. A reader that went away is no error.
+fn print(text: &str) -> Result<ExitCode> {
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn report_error(error: &anyhow::Error) {
+    let text = match error.downcast_ref::<Problems>() {
+        Some(problems) => problems.render(std::io::stderr().is_terminal()),
+        None => render::error(error),
+    };
+    // Nobody is left to be told when standard error is closed.
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}

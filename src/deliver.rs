@@ -1,0 +1,3 @@
+//! Where the results of a run go.
+
+pub mod files;

@@ -1,0 +1,77 @@
+//! The files of a run, each written whole or not at all.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use crate::report::{Report, junit, render};
+
+/// The files of a run, the record last: where it stands, everything stands.
+const FILES: [&str; 5] = ["run.json", "report.md", "report.html", "junit.xml", "record.json"];
+
+/// What may differ between two runs on the same inputs.
+#[derive(Debug, Clone, Serialize)]
+pub struct Circumstances {
+    /// The version of the program.
+    pub modelgate: &'static str,
+    /// The processor's architecture and the operating system.
+    pub machine: String,
+    /// The number of threads.
+    pub threads: usize,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Circumstances {
+    /// The circumstances of a run that started then.
+    #[must_use]
+    pub fn of(threads: usize, started: Instant) -> Self {
+        let machine = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+        Self { modelgate: env!("CARGO_PKG_VERSION"), machine, threads, seconds: started.elapsed().as_secs_f64() }
+    }
+}
+
+/// Removes what an earlier run left: a verdict that is not of this run is worse than none.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn clear(folder: &Path) -> Result<()> {
+    for name in FILES {
+        let file = folder.join(name);
+        if file.exists() {
+            std::fs::remove_file(&file).with_context(|| format!("`{}` of an earlier run cannot be removed", file.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes all files of a run.
+///
+/// # Errors
+/// When the folder cannot be written to. Then no record is there.
+pub fn write(folder: &Path, report: &Report, circumstances: &Circumstances) -> Result<Vec<PathBuf>> {
+    let mut run = serde_json::to_string_pretty(circumstances)?;
+    run.push('\n');
+    let contents = [
+        run,
+        render::markdown(report)?,
+        render::html(report)?,
+        junit::render(&report.record)?,
+        report.record.to_json()?,
+    ];
+    std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
+    FILES.iter().zip(contents).map(|(name, content)| whole(folder, name, &content)).collect()
+}
+
+fn whole(folder: &Path, name: &str, content: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    let context = || format!("`{}` cannot be written", path.display());
+    let mut file = NamedTempFile::new_in(folder).with_context(context)?;
+    file.write_all(content.as_bytes()).with_context(context)?;
+    file.persist(&path).with_context(context)?;
+    Ok(path)
+}

@@ -1,0 +1,182 @@
+//! The row-wise functions of the engine: scores, seeded noise, and keys.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, UInt64Array};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Float64Type, UInt64Type};
+use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+};
+
+use crate::score::onnx::Binding;
+use crate::stats::random;
+
+/// Rows scored so far, for the progress bar.
+#[derive(Debug, Default)]
+pub struct Progress {
+    scored: AtomicU64,
+    expected: AtomicU64,
+}
+
+impl Progress {
+    /// Says that so many more rows will be scored.
+    pub(crate) fn expect(&self, rows: u64) {
+        self.expected.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// Rows that will have been scored when all scans that began are done.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed)
+    }
+
+    /// Rows scored so far, over all models and views.
+    #[must_use]
+    pub fn scored(&self) -> u64 {
+        self.scored.load(Ordering::Relaxed)
+    }
+}
+
+/// `score(features...)`: a model as a function of its columns.
+#[derive(Debug)]
+pub(crate) struct Score {
+    name: String,
+    binding: Binding,
+    progress: Arc<Progress>,
+    signature: Signature,
+}
+
+impl Score {
+    /// The function of a model. Its name tells it from the function of the other model.
+    pub(crate) fn function(name: String, binding: Binding, progress: Arc<Progress>) -> ScalarUDF {
+        let signature = Signature::variadic_any(Volatility::Immutable);
+        ScalarUDF::new_from_impl(Self { name, binding, progress, signature })
+    }
+}
+
+impl PartialEq for Score {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Score {}
+
+impl Hash for Score {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Score {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let scores = self.binding.score(&columns, args.number_rows).map_err(|e| DataFusionError::External(e.into()))?;
+        if scores.len() != args.number_rows {
+            return exec_err!("the model gave {} scores for {} rows", scores.len(), args.number_rows);
+        }
+        self.progress.scored.fetch_add(args.number_rows as u64, Ordering::Relaxed);
+        Ok(ColumnarValue::Array(Arc::new(scores)))
+    }
+}
+
+/// `mg_noise(value, key, scale, seed, stream)`: a number with Gaussian noise that depends on the key and the seeds only.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Noise {
+    signature: Signature,
+}
+
+impl Noise {
+    /// The function.
+    pub(crate) fn function() -> ScalarUDF {
+        let types = vec![DataType::Float64, DataType::UInt64, DataType::Float64, DataType::UInt64, DataType::UInt64];
+        let signature = Signature::new(TypeSignature::Exact(types), Volatility::Immutable);
+        ScalarUDF::new_from_impl(Self { signature })
+    }
+}
+
+impl ScalarUDFImpl for Noise {
+    fn name(&self) -> &'static str {
+        "mg_noise"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let [value, key, scale, seed, stream] = columns.as_slice() else {
+            return exec_err!("mg_noise takes five arguments");
+        };
+        let (value, scale) = (value.as_primitive::<Float64Type>(), scale.as_primitive::<Float64Type>());
+        let (key, seed) = (key.as_primitive::<UInt64Type>(), seed.as_primitive::<UInt64Type>());
+        let stream = stream.as_primitive::<UInt64Type>();
+        let noisy: Float64Array = (0..value.len())
+            .map(|row| {
+                let draw = random::normal(seed.value(row), stream.value(row), key.value(row));
+                value.is_valid(row).then(|| value.value(row) + scale.value(row) * draw)
+            })
+            .collect();
+        Ok(ColumnarValue::Array(Arc::new(noisy)))
+    }
+}
+
+/// `mg_key(value)`: a stable 64-bit key of any value, null for null.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    signature: Signature,
+}
+
+impl Key {
+    /// The function.
+    pub(crate) fn function() -> ScalarUDF {
+        ScalarUDF::new_from_impl(Self { signature: Signature::any(1, Volatility::Immutable) })
+    }
+}
+
+impl ScalarUDFImpl for Key {
+    fn name(&self) -> &'static str {
+        "mg_key"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::UInt64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let [value] = columns.as_slice() else { return exec_err!("mg_key takes one argument") };
+        Ok(ColumnarValue::Array(Arc::new(keys(value)?)))
+    }
+}
+
+/// The key of a value is that of its text, so that an id is the same row whatever integer type a file gives it.
+fn keys(values: &ArrayRef) -> Result<UInt64Array> {
+    let text = cast(values, &DataType::Utf8)?;
+    Ok(text.as_string::<i32>().iter().map(|value| value.map(|text| random::key(text.as_bytes()))).collect())
+}

@@ -1,0 +1,117 @@
+//! All summaries asked of one dataset, in one scan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Result, bail, ensure};
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::logical_expr::{AggregateUDF, Expr, grouping_set, ident, lit};
+use datafusion::prelude::SessionContext;
+
+use super::functions::Progress;
+use super::group::Groups;
+use super::udaf;
+use super::view::View;
+use crate::plan::{Grouping, Input, SummaryAsk};
+use crate::summaries::{Moments, Presence, Ranks, Spread};
+use crate::summary::Summary;
+use crate::target::Target;
+
+/// The most groups that one dataset may be cut into. A column with more values is an id, not a slice.
+const MOST_GROUPS: usize = 10_000;
+
+/// The states of a summary by group.
+pub(super) type States = BTreeMap<(Grouping, String), Vec<ArrayRef>>;
+
+/// Answers all asks of one dataset.
+pub(super) async fn all(
+    context: &SessionContext,
+    target: &Target,
+    dataset: &str,
+    asks: &[&SummaryAsk],
+    progress: &Arc<Progress>,
+) -> Result<Vec<States>> {
+    let view = View::new(target, target.dataset(dataset)?, progress);
+    let rows = view.rows(context).await?;
+    let groupings = union(asks.iter().map(|ask| ask.groupings.as_slice()));
+    let groups = Groups::new(&groupings);
+    let inputs = distinct(asks);
+
+    let mut columns = groups.columns(context, rows.schema(), &view)?;
+    for (number, input) in inputs.iter().enumerate() {
+        columns.push(view.input(input)?.alias(input_name(number)));
+    }
+    // A projection needs a column even where a summary needs none.
+    columns.push(lit(true).alias("mg:row"));
+    let mut aggregates = groups.flags();
+    for (number, ask) in asks.iter().enumerate() {
+        aggregates.push(call(ask, &inputs)?.alias(answer_name(number)));
+    }
+    let sets = groups.sets();
+    let by = if sets.is_empty() { Vec::new() } else { vec![grouping_set(sets)] };
+    let aggregates = if by.is_empty() { aggregates.split_off(groups.flags().len()) } else { aggregates };
+    let batches = rows.select(columns)?.aggregate(by, aggregates)?.collect().await?;
+    decode(&batches, &groups, asks)
+}
+
+fn union<'a>(groupings: impl Iterator<Item = &'a [Grouping]>) -> Vec<Grouping> {
+    let mut all: Vec<Grouping> = groupings.flatten().cloned().collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn distinct(asks: &[&SummaryAsk]) -> Vec<Input> {
+    let mut inputs: Vec<Input> = Vec::new();
+    for input in asks.iter().flat_map(|ask| &ask.inputs) {
+        if !inputs.contains(input) {
+            inputs.push(input.clone());
+        }
+    }
+    inputs
+}
+
+fn call(ask: &SummaryAsk, inputs: &[Input]) -> Result<Expr> {
+    let numbers = ask.inputs.iter().filter_map(|input| inputs.iter().position(|known| known == input));
+    let mut arguments: Vec<Expr> = numbers.map(|number| ident(input_name(number))).collect();
+    arguments.push(lit(ask.params.as_str()));
+    Ok(aggregate(ask.summary)?.call(arguments))
+}
+
+fn decode(batches: &[RecordBatch], groups: &Groups<'_>, asks: &[&SummaryAsk]) -> Result<Vec<States>> {
+    let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    ensure!(found <= MOST_GROUPS, "the slices cut the rows into {found} groups, more than {MOST_GROUPS}: slice by fewer values");
+    let mut states: Vec<States> = asks.iter().map(|_| States::new()).collect();
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let Some((grouping, name)) = groups.of_row(batch, row) else { continue };
+            for (number, ask) in asks.iter().enumerate() {
+                if let (true, Some(answer)) = (ask.groupings.contains(&grouping), batch.column_by_name(&answer_name(number))) {
+                    states[number].insert((grouping.clone(), name.clone()), udaf::state(answer, row)?);
+                }
+            }
+        }
+    }
+    Ok(states)
+}
+
+fn input_name(number: usize) -> String {
+    format!("mg:input:{number}")
+}
+
+fn answer_name(number: usize) -> String {
+    format!("mg:answer:{number}")
+}
+
+macro_rules! aggregates {
+    ($($summary:ident),*) => {
+        /// The aggregate of a summary by its name on the wire.
+        fn aggregate(name: &str) -> Result<AggregateUDF> {
+            match name {
+                $(<$summary as Summary>::NAME => Ok(udaf::aggregate::<$summary>()),)*
+                _ => bail!("there is no summary `{name}`"),
+            }
+        }
+    };
+}
+crate::for_every_summary!(aggregates);

@@ -1,0 +1,181 @@
+//! A dataset as the summaries see it: predictions joined, features disturbed, models scored, all as row-wise expressions.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
+use datafusion::common::ScalarValue;
+use datafusion::dataframe::DataFrame;
+use datafusion::functions::expr_fn::{date_trunc, round};
+use datafusion::functions_aggregate::expr_fn::{count, min};
+use datafusion::logical_expr::{Expr, JoinType, cast, ident, lit, when};
+use datafusion::prelude::SessionContext;
+
+use super::functions::{Key, Noise as NoiseFunction, Progress, Score};
+use super::session;
+use crate::plan::{Input, Noise, Window};
+use crate::score::{OnnxModel, Predictions, Scorer};
+use crate::spec::written::Columns;
+use crate::stats::random;
+use crate::target::{Dataset, Side, Target};
+
+/// Makes the expressions of one dataset.
+pub(super) struct View<'t> {
+    target: &'t Target,
+    dataset: &'t Dataset,
+    progress: Arc<Progress>,
+}
+
+impl<'t> View<'t> {
+    pub(super) fn new(target: &'t Target, dataset: &'t Dataset, progress: &Arc<Progress>) -> Self {
+        Self { target, dataset, progress: Arc::clone(progress) }
+    }
+
+    /// The rows, with the scores of predictions files beside them.
+    pub(super) async fn rows(&self, context: &SessionContext) -> Result<DataFrame> {
+        let mut frame = session::read(context, &self.dataset.files).await?;
+        for side in [Side::Baseline, Side::Candidate] {
+            if let Some(Scorer::Predictions(predictions)) = self.target.judged(side).map(|judged| &judged.scorer) {
+                let scores = scores_by_id(context, self.columns(), side, predictions).await?;
+                let id = id(self.columns())?;
+                frame = frame.join(scores, JoinType::Left, &[id], &[&joined_id(side)], None)?;
+            }
+        }
+        Ok(frame)
+    }
+
+    /// The expression of an input.
+    pub(super) fn input(&self, input: &Input) -> Result<Expr> {
+        Ok(match input {
+            Input::Label => self.label(),
+            Input::MatureLabel { window, embargo_days } => self.mature_label(*window, *embargo_days)?,
+            Input::Score { side, noise } => self.score(*side, noise.as_ref())?,
+            Input::Disturbed(noise) => self.disturbed(noise)?,
+            Input::Entity => match &self.columns().entity {
+                Some(entity) => key(entity),
+                None => lit(ScalarValue::UInt64(None)),
+            },
+            Input::Number(column) => number(ident(column)),
+            Input::Column(column) => ident(column),
+        })
+    }
+
+    /// The first instant of a row's window.
+    pub(super) fn window(&self, window: Window) -> Result<Expr> {
+        let time = self.columns().time.as_deref().context("`columns.time` names the event time")?;
+        Ok(date_trunc(lit(window.name()), instant(time)))
+    }
+
+    fn columns(&self) -> &'t Columns {
+        &self.target.spec.written.columns
+    }
+
+    fn label(&self) -> Expr {
+        number(ident(&self.columns().label))
+    }
+
+    fn mature_label(&self, window: Window, embargo_days: u32) -> Result<Expr> {
+        let known_at = self.columns().known_at.as_deref().context("`columns.known_at` says when the label became known")?;
+        let cut_off = self.window(window)? + lit(length(window)) + lit(days(embargo_days));
+        Ok(when(instant(known_at).lt_eq(cut_off), self.label()).end()?)
+    }
+
+    fn score(&self, side: Side, noise: Option<&Noise>) -> Result<Expr> {
+        let judged = self.target.judged(side).with_context(|| format!("the spec has no {side}"))?;
+        Ok(match &judged.scorer {
+            Scorer::Column(column) => number(ident(column)),
+            Scorer::Predictions(_) => number(ident(joined_score(side))),
+            Scorer::Onnx(onnx) => self.live_score(side, onnx, noise)?,
+        })
+    }
+
+    fn live_score(&self, side: Side, onnx: &OnnxModel, noise: Option<&Noise>) -> Result<Expr> {
+        let task = self.target.spec.written.model.task;
+        let binding = onnx.bind(task, &self.columns().features, &self.dataset.schema)?;
+        self.progress.expect(self.dataset.rows);
+        let features = binding.columns().iter().map(|column| self.feature(column, noise)).collect::<Result<_>>()?;
+        let function = Score::function(format!("score_{side}"), binding, Arc::clone(&self.progress));
+        Ok(function.call(features))
+    }
+
+    fn disturbed(&self, noise: &Noise) -> Result<Expr> {
+        let mut changed = lit(false);
+        for (column, _) in &noise.scale {
+            changed = changed.or(ident(column).not_eq(self.feature(column, Some(noise))?));
+        }
+        Ok(number(changed))
+    }
+
+    fn feature(&self, column: &str, noise: Option<&Noise>) -> Result<Expr> {
+        let clean = ident(column);
+        let Some(noise) = noise else { return Ok(clean) };
+        let Some((_, scale)) = noise.scale.iter().find(|(name, _)| name == column) else { return Ok(clean) };
+        let stream = random::key(column.as_bytes());
+        let noisy = NoiseFunction::function().call(vec![
+            number(clean),
+            key(id(self.columns())?),
+            lit(*scale),
+            lit(noise.seed),
+            lit(stream),
+        ]);
+        let kind = self.dataset.schema.field_with_name(column)?.data_type();
+        let noisy = if kind.is_integer() { round(vec![noisy]) } else { noisy };
+        Ok(cast(noisy, kind.clone()))
+    }
+}
+
+/// The scores of a predictions file by id. An id that stands there more than once has no score: which one would it be?
+async fn scores_by_id(
+    context: &SessionContext,
+    columns: &Columns,
+    side: Side,
+    predictions: &Predictions,
+) -> Result<DataFrame> {
+    let id = id(columns)?;
+    let frame = session::read(context, &predictions.files).await?;
+    let unique = frame
+        .filter(ident(id).is_not_null())?
+        .aggregate(vec![ident(id)], vec![count(lit(1)).alias("mg:times"), min(ident(&predictions.score)).alias("mg:score")])?;
+    let score = when(ident("mg:times").eq(lit(1)), ident("mg:score")).end()?;
+    Ok(unique.select(vec![ident(id).alias(joined_id(side)), score.alias(joined_score(side))])?)
+}
+
+pub(super) fn id(columns: &Columns) -> Result<&str> {
+    columns.id.as_deref().context("`columns.id` must name the column that identifies a row")
+}
+
+fn joined_id(side: Side) -> String {
+    format!("mg:id:{side}")
+}
+
+fn joined_score(side: Side) -> String {
+    format!("mg:score:{side}")
+}
+
+fn number(expr: Expr) -> Expr {
+    cast(expr, DataType::Float64)
+}
+
+fn key(column: &str) -> Expr {
+    Key::function().call(vec![ident(column)])
+}
+
+fn instant(column: &str) -> Expr {
+    cast(ident(column), DataType::Timestamp(TimeUnit::Microsecond, None))
+}
+
+fn length(window: Window) -> ScalarValue {
+    let (months, days) = match window {
+        Window::Day => (0, 1),
+        Window::Week => (0, 7),
+        Window::Month => (1, 0),
+        Window::Quarter => (3, 0),
+        Window::Year => (12, 0),
+    };
+    ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(months, days, 0)))
+}
+
+fn days(days: u32) -> ScalarValue {
+    let days = i32::try_from(days).unwrap_or(i32::MAX);
+    ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(0, days, 0)))
+}

@@ -1,0 +1,140 @@
+//! Evidence: what was measured about a claim, without prose and without a verdict.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::spec::limit::Amount;
+
+/// What a claim is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Subject {
+    /// The dataset.
+    pub dataset: String,
+    /// The metric, distance or fact.
+    pub metric: Option<String>,
+    /// The slice; `all` is every row.
+    pub slice: String,
+    /// The column, where the claim is about one.
+    pub column: Option<String>,
+}
+
+impl Subject {
+    /// A claim about all rows of a dataset.
+    #[must_use]
+    pub fn all(dataset: &str, metric: &str) -> Self {
+        Self::slice(dataset, metric, "all")
+    }
+
+    /// A claim about a slice of a dataset.
+    #[must_use]
+    pub fn slice(dataset: &str, metric: &str, slice: &str) -> Self {
+        Self {
+            dataset: dataset.to_owned(),
+            metric: Some(metric.to_owned()),
+            slice: slice.to_owned(),
+            column: None,
+        }
+    }
+
+    /// A claim about a column of a dataset.
+    #[must_use]
+    pub fn column(dataset: &str, metric: &str, column: &str) -> Self {
+        Self { column: Some(column.to_owned()), ..Self::all(dataset, metric) }
+    }
+}
+
+/// A number with its two-sided interval at `1 - 2 * false_ship`; without one where none is defined.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The estimate.
+    pub value: f64,
+    /// The lower end.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
+}
+
+/// What a claim allows, by key of the spec: `max_drop`, `min`.
+pub type Limits = BTreeMap<&'static str, Amount>;
+
+/// What the measurement says about the limit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finding {
+    /// An interval was compared with the limit.
+    Tested {
+        /// The one-sided interval lies inside the limit.
+        inside: bool,
+        /// One-sided p-value of the claim being true: small when the limit is clearly broken.
+        p_value: f64,
+        /// About how many more rows would decide it, where that can be said.
+        needs_rows: Option<u64>,
+    },
+    /// A deterministic fact.
+    Fact {
+        /// The claim holds.
+        holds: bool,
+        /// What was found, when it does not.
+        reason: Option<String>,
+    },
+    /// The claim could not be tested on this data.
+    Undecided {
+        /// Why.
+        reason: String,
+        /// About how many more rows would allow it, where that can be said.
+        needs_rows: Option<u64>,
+    },
+    /// The claim was not made: the slice is too small to say anything.
+    NotTested {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What was measured about one claim.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// What the claim is about.
+    pub subject: Subject,
+    /// The candidate's value.
+    pub candidate: Option<Estimate>,
+    /// The baseline's value.
+    pub baseline: Option<Estimate>,
+    /// Candidate minus baseline.
+    pub difference: Option<Estimate>,
+    /// What is allowed.
+    pub limit: Limits,
+    /// The rows that the numbers rest on.
+    pub rows: u64,
+    /// How the interval was made.
+    pub method: Option<String>,
+    /// What the measurement says about the limit.
+    pub finding: Finding,
+    /// Counts beside the claim, by name: rows left out, decisions corrected and broken, examples.
+    pub details: BTreeMap<String, serde_json::Value>,
+}
+
+impl Evidence {
+    /// Evidence with nothing measured yet.
+    #[must_use]
+    pub fn new(subject: Subject, limit: Limits, finding: Finding) -> Self {
+        Self {
+            subject,
+            candidate: None,
+            baseline: None,
+            difference: None,
+            limit,
+            rows: 0,
+            method: None,
+            finding,
+            details: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a count or another fact beside the claim.
+    #[must_use]
+    pub fn detail(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+}

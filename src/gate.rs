@@ -1,0 +1,212 @@
+//! The orchestrator: from a spec to a report, in eight steps.
+
+use std::collections::BTreeSet;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use datafusion::prelude::SessionContext;
+
+use crate::answers::Answers;
+use crate::check::{Asked, Refusal};
+use crate::engine::{self, Progress};
+use crate::plan::{Ask, Plan};
+use crate::record::Record;
+use crate::report::{Report, curves};
+use crate::score::Judged;
+use crate::spec::problem::{Path, Problem};
+use crate::spec::written::{Scorer, Severity, Slice};
+use crate::spec::{Entry, Selection, Spec};
+use crate::target::{self, Target};
+use crate::verdict::Statement;
+
+/// What is run, and how.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The spec.
+    pub spec: PathBuf,
+    /// The suite, where the spec leaves a choice.
+    pub suite: Option<String>,
+    /// Judges this model instead of the spec's candidate.
+    pub candidate: Option<String>,
+    /// Compares with this model instead of the spec's baseline.
+    pub baseline: Option<String>,
+    /// The number of threads.
+    pub threads: usize,
+}
+
+/// A plan whose checks have asked their first questions.
+pub struct Prepared<'t> {
+    /// The plan.
+    pub plan: Plan<'t>,
+    /// The checks.
+    pub checks: Vec<Pending>,
+    /// The session that will answer.
+    pub context: SessionContext,
+}
+
+/// A check that has asked.
+pub struct Pending {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it stands in the spec.
+    pub at: Path,
+    /// The line of its name.
+    pub line: usize,
+    /// Whether it blocks.
+    pub severity: Severity,
+    /// What it asked.
+    pub asked: Box<dyn Asked>,
+}
+
+/// Runs a gate to its report. Nothing is written.
+///
+/// # Errors
+/// A bad spec ([`Problems`](crate::spec::problem::Problems)) or a broken world. A bad model is a verdict.
+pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> {
+    let (target, selection) = open(options)?;
+    let Prepared { mut plan, mut checks, context } = prepare(&target, selection.entries, options.threads)?;
+    let curves = curves::ask(&mut plan)?;
+    let mut answers = Answers::default();
+    answer(&context, &target, &mut plan, &mut answers, progress).await?;
+    ask_again(&target, &mut checks, &answers, &mut plan)?;
+    answer(&context, &target, &mut plan, &mut answers, progress).await?;
+    let statements = judge(&checks, &answers)?;
+    let record = Record::new(&target, &selection.suite, statements);
+    Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
+}
+
+/// Reads the spec, selects the suite, and opens what it needs.
+///
+/// # Errors
+/// As [`run`].
+pub fn open(options: &Options) -> Result<(Target, Selection)> {
+    let spec = Spec::read(&options.spec)?;
+    let selection = spec.select(options.suite.as_deref())?;
+    let datasets: BTreeSet<String> =
+        selection.entries.iter().flat_map(|entry| entry.check.datasets()).map(|(_, name)| name).collect();
+    let candidate = judged(&spec, Some(&spec.written.candidate), options.candidate.as_deref());
+    let candidate = candidate.context("the candidate cannot be opened")?.context("the spec has no candidate")?;
+    let baseline = judged(&spec, spec.written.baseline.as_ref(), options.baseline.as_deref());
+    let baseline = baseline.context("the baseline cannot be opened")?;
+    let datasets = target::open(&spec, &datasets)?;
+    Ok((Target { spec, datasets, candidate, baseline }, selection))
+}
+
+/// Lets every check ask its first questions, and makes sure that the data has the slices.
+///
+/// # Errors
+/// Every problem that the checks find with the spec, together.
+pub fn prepare(target: &Target, entries: Vec<Entry>, threads: usize) -> Result<Prepared<'_>> {
+    let mut plan = Plan::new(target);
+    let context = engine::session::open(threads);
+    let mut problems = Vec::new();
+    let mut checks = Vec::new();
+    for Entry { name, at, line, severity, check } in entries {
+        plan.enter(&at);
+        match check.ask(&mut plan) {
+            Ok(asked) => checks.push(Pending { name, at, line, severity, asked }),
+            Err(refusal) => problems.push(problem(refusal, name)?),
+        }
+    }
+    problems.extend(unfit_slices(&context, target, &plan)?);
+    if !problems.is_empty() {
+        return Err(target.spec.problems(problems).into());
+    }
+    Ok(Prepared { plan, checks, context })
+}
+
+fn problem(refusal: Refusal, check: &str) -> Result<Problem> {
+    match refusal {
+        Refusal::Spec(problem) => Ok(problem),
+        Refusal::World(error) => Err(error.context(format!("`{check}` cannot ask"))),
+    }
+}
+
+async fn answer(
+    context: &SessionContext,
+    target: &Target,
+    plan: &mut Plan<'_>,
+    answers: &mut Answers,
+    progress: &Arc<Progress>,
+) -> Result<()> {
+    if plan.is_open() {
+        answers.extend(engine::answer(context, target, plan, progress).await?);
+        plan.close_round();
+    }
+    Ok(())
+}
+
+fn ask_again(target: &Target, checks: &mut [Pending], answers: &Answers, plan: &mut Plan<'_>) -> Result<()> {
+    let mut problems = Vec::new();
+    for check in checks {
+        plan.enter(&check.at);
+        if let Err(refusal) = check.asked.ask_again(answers, plan) {
+            problems.push(problem(refusal, check.name)?);
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(target.spec.problems(problems).into()) }
+}
+
+fn judge(checks: &[Pending], answers: &Answers) -> Result<Vec<Statement>> {
+    let mut statements = Vec::new();
+    for Pending { name, line, severity, asked, .. } in checks {
+        let evidence = asked.judge(answers).with_context(|| format!("`{name}` on line {line} cannot be judged"))?;
+        statements.extend(evidence.into_iter().map(|evidence| Statement {
+            check: name,
+            line: *line,
+            severity: *severity,
+            evidence,
+        }));
+    }
+    Ok(statements)
+}
+
+/// The model that the spec names, or the one given instead, whose path is relative to the current folder.
+fn judged(spec: &Spec, written: Option<&Scorer>, given: Option<&str>) -> Result<Option<Judged>> {
+    match (given, written) {
+        (Some(given), written) => Judged::open(FilePath::new(""), &instead(given, written)).map(Some),
+        (None, Some(written)) => Judged::open(&spec.folder, written).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// A model given on the command line; what the spec says of reading an ONNX model stays.
+fn instead(given: &str, written: Option<&Scorer>) -> Scorer {
+    match (Scorer::given(given), written) {
+        (Scorer::Onnx(mut onnx), Some(Scorer::Onnx(declared))) => {
+            (onnx.output, onnx.positive, onnx.inputs) =
+                (declared.output.clone(), declared.positive.clone(), declared.inputs.clone());
+            Scorer::Onnx(onnx)
+        }
+        (scorer, _) => scorer,
+    }
+}
+
+/// Slices that the spec declares and a dataset cannot have.
+fn unfit_slices(context: &SessionContext, target: &Target, plan: &Plan<'_>) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for ask in plan.asks() {
+        let Ask::Summary(ask) = ask else { continue };
+        let schema = &target.dataset(&ask.dataset)?.schema;
+        for (index, slice) in target.spec.written.slices.iter().enumerate() {
+            let at = Path::root().key("slices").index(index);
+            if !ask.groupings.contains(&crate::spec::grouping(slice)) {
+                continue;
+            }
+            match slice {
+                Slice::Where(slice) => {
+                    if let Err(error) = engine::condition::check(context, schema, &slice.condition) {
+                        problems.push(Problem::value(&at.key("where"), error.to_string()));
+                    }
+                }
+                Slice::By(by) => problems.extend(by.by.names().iter().filter_map(|name| {
+                    let missing = schema.field_with_name(name).is_err();
+                    missing.then(|| crate::spec::no_column(&at.key("by"), &ask.dataset, name, schema))
+                })),
+            }
+        }
+    }
+    problems.dedup();
+    Ok(problems)
+}

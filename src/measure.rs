@@ -1,0 +1,160 @@
+//! From summaries to measurements: what checks ask of the numbers.
+
+use crate::stats::decision::Decisions;
+use crate::stats::distance::kolmogorov_smirnov;
+use crate::stats::rank::auc;
+use crate::stats::weights::range;
+use crate::stats::{Distance, Joint, Measurement, Metric, Sample, Undefined};
+use crate::summaries::moments::{Means, Term};
+use crate::summaries::ranks::RankColumns;
+use crate::summaries::{Moments, Ranks, Spread};
+
+/// What a metric can be measured on.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer<'a> {
+    /// For the metrics whose source is [`Source::Moments`](crate::stats::Source::Moments).
+    Moments(&'a Moments),
+    /// For the metrics whose source is [`Source::Ranks`](crate::stats::Source::Ranks).
+    Ranks(&'a Ranks),
+}
+
+impl<'a> From<&'a Moments> for Answer<'a> {
+    fn from(moments: &'a Moments) -> Self {
+        Self::Moments(moments)
+    }
+}
+
+impl<'a> From<&'a Ranks> for Answer<'a> {
+    fn from(ranks: &'a Ranks) -> Self {
+        Self::Ranks(ranks)
+    }
+}
+
+/// The weighted sum of a metric over the models of an answer, in the order of their score columns.
+///
+/// Weights `[1, 0]` measure the first model, `[1, -1]` the first minus the second, `[1, -(1 + r)]` the first against the
+/// second and a relative margin, `[1, -1, -1, 1]` a difference of differences. The models with weight zero do not matter.
+///
+/// # Errors
+/// When the metric is not defined on the usable rows, has no interval there, or is not in the answer.
+pub fn measure<'a>(metric: Metric, answer: impl Into<Answer<'a>>, weights: &[f64]) -> Result<Measurement, Undefined> {
+    let answer = answer.into();
+    if answer.used() == 0 {
+        return Err(Undefined::NoRows);
+    }
+    if answer.models() != weights.len() {
+        return Err(Undefined::NotMeasured);
+    }
+    match (metric, answer) {
+        (Metric::RocAuc, Answer::Ranks(ranks)) => auc(&sample(ranks), weights),
+        (Metric::RocAuc, Answer::Moments(_)) | (_, Answer::Ranks(_)) => Err(Undefined::NotMeasured),
+        (_, Answer::Moments(moments)) => smooth(metric, moments, weights),
+    }
+}
+
+/// A decision cell: a label and the decisions of the models on rows that have both in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell(pub usize);
+
+impl Cell {
+    /// Whether the label is positive.
+    #[must_use]
+    pub fn label(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    /// Whether model `number` decided positive.
+    #[must_use]
+    pub fn decision(self, number: usize) -> bool {
+        self.0 >> (1 + number) & 1 == 1
+    }
+}
+
+/// The mean over rows of a weight of -1, 0 or 1 for each decision cell: the share of changed decisions, or the difference
+/// of two such shares on the same rows.
+///
+/// # Errors
+/// When there are no usable rows or no decisions, or too few rows or clusters.
+pub fn share(moments: &Moments, weight: impl Fn(Cell) -> f64) -> Result<Measurement, Undefined> {
+    let weights: Vec<f64> = (0..moments.cells().len()).map(|index| weight(Cell(index))).collect();
+    decisions(moments)?.share_of_cells(&weights)
+}
+
+/// The Kolmogorov-Smirnov distance between the scores of two models.
+///
+/// # Errors
+/// With fewer than two usable rows or clusters, or without such models.
+pub fn distance(answer: &Ranks, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
+    kolmogorov_smirnov(&sample(answer), a, b, seed)
+}
+
+/// The multiset as the curves take it.
+#[must_use]
+pub fn sample(answer: &Ranks) -> Sample {
+    let RankColumns { clusters, labels, scores, counts } = answer.columns();
+    Sample { clusters, labels, scores, counts }
+}
+
+/// The mean of a column.
+///
+/// # Errors
+/// Without a finite value, or when the sum is too large for a float.
+pub fn mean(spread: &Spread) -> Result<f64, Undefined> {
+    match spread.used() {
+        0 => Err(Undefined::NoRows),
+        _ => spread.mean().ok_or(Undefined::TooLarge),
+    }
+}
+
+/// The sample standard deviation of a column.
+///
+/// # Errors
+/// With fewer than two finite values, or when their squares are too large for a float.
+pub fn deviation(spread: &Spread) -> Result<f64, Undefined> {
+    match spread.used() {
+        0 => Err(Undefined::NoRows),
+        rows @ 1 => Err(Undefined::TooFewRows { rows }),
+        _ => spread.deviation().ok_or(Undefined::TooLarge),
+    }
+}
+
+impl Answer<'_> {
+    fn used(self) -> i64 {
+        match self {
+            Self::Moments(moments) => moments.rows().used,
+            Self::Ranks(ranks) => ranks.rows().used,
+        }
+    }
+
+    fn models(self) -> usize {
+        match self {
+            Self::Moments(moments) => moments.models(),
+            Self::Ranks(ranks) => ranks.models(),
+        }
+    }
+}
+
+fn smooth(metric: Metric, moments: &Moments, weights: &[f64]) -> Result<Measurement, Undefined> {
+    let range = range(metric, weights);
+    let terms = |term| moments.terms(term).map(joint).ok_or(Undefined::NotMeasured);
+    match metric {
+        Metric::LogLoss => terms(Term::LogLoss)?.of_means(weights, range),
+        Metric::Brier => terms(Term::Brier)?.of_means(weights, range),
+        Metric::Mae => terms(Term::AbsoluteError)?.of_means(weights, range),
+        Metric::Rmse => terms(Term::SquaredError)?.of_roots(weights, range),
+        _ => decisions(moments)?.measure(metric, weights),
+    }
+}
+
+fn decisions(moments: &Moments) -> Result<Decisions, Undefined> {
+    if moments.is_binary() != Some(true) {
+        return Err(Undefined::NotMeasured);
+    }
+    let shares = moments.decisions().map(joint).ok_or(Undefined::NoRows)?;
+    Ok(Decisions { cells: moments.cells(), shares })
+}
+
+fn joint(means: Means) -> Joint {
+    let Means { rows, clusters, mean, covariance } = means;
+    Joint { rows, clusters, mean, covariance }
+}

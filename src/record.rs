@@ -1,0 +1,232 @@
+//! The record of a run: `record.json`, version 1. A contract with other programs, and so a type of its own.
+//!
+//! Equal inputs give equal bytes: nothing here depends on time, machine, threads or the order of work.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::evidence::{Estimate, Finding, Limits, Subject};
+use crate::spec::written::{Model, Policy, Severity};
+use crate::target::{Side, Target};
+use crate::verdict::{self, Claim, Statement, Verdict};
+
+/// The record of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Record {
+    /// The version of this format.
+    pub version: u32,
+    /// The gate: the name of the model.
+    pub gate: String,
+    /// The suite that ran.
+    pub suite: String,
+    /// The verdict of the gate.
+    pub verdict: Verdict,
+    /// The model section of the spec.
+    pub model: Model,
+    /// The policy that judged.
+    pub policy: Policy,
+    /// What was read, with digests.
+    pub inputs: Inputs,
+    /// Every claim, in the order of the spec.
+    pub claims: Vec<ClaimRecord>,
+    /// What was named and not tested, and why.
+    pub not_tested: Vec<NotTested>,
+    /// Claims whose failure was waived.
+    pub waived: Vec<Value>,
+}
+
+/// What was read.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inputs {
+    /// The spec.
+    pub spec: File,
+    /// The model under judgement.
+    pub candidate: Source,
+    /// The model that it is compared with.
+    pub baseline: Option<Source>,
+    /// The datasets, by name.
+    pub data: Vec<Rows>,
+}
+
+/// A file with its digest.
+#[derive(Debug, Clone, Serialize)]
+pub struct File {
+    /// The path as given.
+    pub path: String,
+    /// The digest.
+    pub sha256: String,
+}
+
+/// A model with its digest.
+#[derive(Debug, Clone, Serialize)]
+pub struct Source {
+    /// Where it comes from, as written.
+    pub source: String,
+    /// The digest; `null` for scores that are a column of the data, whose digest covers them.
+    pub sha256: Option<String>,
+}
+
+/// A dataset with its digest.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rows {
+    /// Its name.
+    pub name: String,
+    /// The number of its rows.
+    pub rows: u64,
+    /// The digest of its files.
+    pub sha256: String,
+}
+
+/// One claim.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClaimRecord {
+    /// Check, metric, slice or column: unique within a record.
+    pub id: String,
+    /// The check.
+    pub check: String,
+    /// The line of the spec that demands it.
+    pub line: usize,
+    /// What it is about.
+    pub subject: Subject,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Whether a fail blocks.
+    pub blocking: bool,
+    /// The candidate's value.
+    pub candidate: Option<Estimate>,
+    /// The baseline's value.
+    pub baseline: Option<Estimate>,
+    /// Candidate minus baseline.
+    pub difference: Option<Estimate>,
+    /// What is allowed.
+    pub limit: Limits,
+    /// The rows that the numbers rest on.
+    pub rows: u64,
+    /// How the interval was made.
+    pub method: Option<String>,
+    /// The level that a fail was judged at, after Holm.
+    pub level: Option<f64>,
+    /// The one-sided p-value of the claim.
+    pub p_value: Option<f64>,
+    /// The same, adjusted for all claims of its family.
+    pub adjusted_p_value: Option<f64>,
+    /// Why, where numbers alone do not say it.
+    pub reason: Option<String>,
+    /// About how many more rows would decide it.
+    pub needs_rows: Option<u64>,
+    /// Counts beside the claim.
+    pub details: BTreeMap<String, Value>,
+}
+
+/// Something named and not tested.
+#[derive(Debug, Clone, Serialize)]
+pub struct NotTested {
+    /// The claim that was not made.
+    pub claim: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Record {
+    /// The record of a run whose checks have stated their evidence.
+    #[must_use]
+    pub fn new(target: &Target, suite: &str, statements: Vec<Statement>) -> Self {
+        let written = &target.spec.written;
+        let not_tested = statements.iter().filter_map(not_tested).collect();
+        let claims = verdict::judge(statements, &written.policy);
+        Self {
+            version: 1,
+            gate: written.model.name.clone(),
+            suite: suite.to_owned(),
+            verdict: verdict::of_gate(&claims, &written.policy),
+            model: written.model.clone(),
+            policy: written.policy.clone(),
+            inputs: Inputs::of(target),
+            claims: distinct(claims.into_iter().map(claim_record).collect()),
+            not_tested,
+            waived: Vec::new(),
+        }
+    }
+
+    /// The bytes of `record.json`.
+    ///
+    /// # Errors
+    /// When a number is not finite, which is a defect of ours.
+    pub fn to_json(&self) -> Result<String> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+impl Inputs {
+    fn of(target: &Target) -> Self {
+        let spec = File { path: target.spec.path.display().to_string(), sha256: target.spec.sha256.clone() };
+        let source = |side| {
+            target.judged(side).map(|judged| Source { source: judged.source.clone(), sha256: judged.sha256.clone() })
+        };
+        let data = target.datasets.values().map(|data| Rows {
+            name: data.name.clone(),
+            rows: data.rows,
+            sha256: data.sha256.clone(),
+        });
+        Self {
+            spec,
+            candidate: Source { source: target.candidate.source.clone(), sha256: target.candidate.sha256.clone() },
+            baseline: source(Side::Baseline),
+            data: data.collect(),
+        }
+    }
+}
+
+fn claim_record(claim: Claim) -> ClaimRecord {
+    let Statement { check, line, severity, evidence } = claim.statement;
+    ClaimRecord {
+        id: id(check, &evidence.subject),
+        check: check.to_owned(),
+        line,
+        subject: evidence.subject,
+        verdict: claim.verdict,
+        blocking: severity == Severity::Block,
+        candidate: evidence.candidate,
+        baseline: evidence.baseline,
+        difference: evidence.difference,
+        limit: evidence.limit,
+        rows: evidence.rows,
+        method: evidence.method,
+        level: claim.level,
+        p_value: claim.p_value,
+        adjusted_p_value: claim.adjusted_p_value,
+        reason: claim.reason,
+        needs_rows: claim.needs_rows,
+        details: evidence.details,
+    }
+}
+
+fn not_tested(statement: &Statement) -> Option<NotTested> {
+    let Finding::NotTested { reason } = &statement.evidence.finding else { return None };
+    Some(NotTested { claim: id(statement.check, &statement.evidence.subject), why: reason.clone() })
+}
+
+/// `performance.regression/roc_auc/carrier=UA`
+fn id(check: &str, subject: &Subject) -> String {
+    let metric = subject.metric.as_deref();
+    let last = subject.column.as_deref().unwrap_or(&subject.slice);
+    [Some(check), metric, Some(last)].into_iter().flatten().collect::<Vec<_>>().join("/")
+}
+
+/// Claims that would share an id are numbered in the order of the spec.
+fn distinct(mut claims: Vec<ClaimRecord>) -> Vec<ClaimRecord> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for claim in &mut claims {
+        let times = seen.entry(claim.id.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            claim.id = format!("{}#{times}", claim.id);
+        }
+    }
+    claims
+}

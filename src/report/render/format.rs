@@ -1,0 +1,77 @@
+//! Filters of the templates: how numbers, intervals and limits are written.
+
+use anstyle::{AnsiColor, Style};
+use minijinja::value::Value;
+use minijinja::{Environment, State};
+
+use super::escape;
+
+/// A number of an estimate, if there is an estimate.
+fn part(estimate: &Value, name: &str) -> Option<f64> {
+    f64::try_from(estimate.get_attr(name).ok()?).ok()
+}
+
+/// Makes the filters known to the templates.
+pub(super) fn register(environment: &mut Environment<'_>) {
+    environment.add_filter("number", number);
+    environment.add_filter("count", count);
+    environment.add_filter("signed", |value: f64| if value >= 0.0 { format!("+{}", number(value)) } else { number(value) });
+    environment.add_filter("value", |estimate: &Value| part(estimate, "value").map(number));
+    environment.add_filter("interval", |estimate: &Value| interval(estimate));
+    environment.add_filter("limit", limit);
+    environment.add_filter("pad", pad);
+    environment.add_filter("paint", paint);
+}
+
+/// Four digits that matter: 0.7132, 12.35, 0.0004213.
+pub(super) fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let magnitude = value.abs().log10().floor();
+    if !(-5.0..7.0).contains(&magnitude) {
+        return format!("{value:.2e}");
+    }
+    let decimals = (3.0 - magnitude).clamp(0.0, 9.0);
+    format!("{value:.*}", (decimals as usize).max(if magnitude >= -1.0 { 2 } else { 0 }).min(if magnitude >= -1.0 { 4 } else { 9 }))
+}
+
+fn count(value: u64) -> String {
+    indicatif::HumanCount(value).to_string()
+}
+
+fn interval(estimate: &Value) -> Option<String> {
+    let (low, high) = (part(estimate, "low"), part(estimate, "high"));
+    let end = |end: Option<f64>, open: &str| end.map_or_else(|| open.to_owned(), number);
+    (low.is_some() || high.is_some()).then(|| format!("[{}, {}]", end(low, "-∞"), end(high, "∞")))
+}
+
+/// `max_drop 0.01`
+fn limit(limits: &Value) -> String {
+    let keys = limits.try_iter().into_iter().flatten();
+    let written = keys.map(|key| {
+        let amount = limits.get_item(&key).unwrap_or_default();
+        format!("{key} {amount}")
+    });
+    written.collect::<Vec<_>>().join(", ")
+}
+
+fn pad(state: &State<'_, '_>, text: &Value, width: usize) -> Value {
+    let text = escape::terminal(text.as_str().unwrap_or_default());
+    let _ = state;
+    let missing = width.saturating_sub(text.chars().count());
+    Value::from_safe_string(format!("{text}{}", " ".repeat(missing)))
+}
+
+/// Colours text for a terminal by what it says.
+fn paint(text: &Value, what: &str) -> Value {
+    let style = match what {
+        "pass" => AnsiColor::Green.on_default(),
+        "fail" => AnsiColor::Red.on_default().bold(),
+        "warn" | "inconclusive" => AnsiColor::Yellow.on_default(),
+        "bold" => Style::new().bold(),
+        _ => Style::new().dimmed(),
+    };
+    let plain = text.as_str().map_or_else(|| text.to_string(), |plain| if text.is_safe() { plain.to_owned() } else { escape::terminal(plain) });
+    Value::from_safe_string(format!("{style}{plain}{style:#}"))
+}

@@ -1,0 +1,140 @@
+//! How a model turns features into scores.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use arrow::datatypes::SchemaRef;
+
+use crate::artifact::path;
+use crate::spec::written::{self, Task};
+
+pub mod onnx;
+
+/// A source of scores that has been opened.
+#[derive(Debug, Clone)]
+pub enum Scorer {
+    /// A column of the data.
+    Column(String),
+    /// A file joined to the data by id.
+    Predictions(Predictions),
+    /// An ONNX model, scored in process.
+    Onnx(OnnxModel),
+}
+
+/// A file of scores joined to the data by id.
+#[derive(Debug, Clone)]
+pub struct Predictions {
+    /// The Parquet files.
+    pub files: Vec<PathBuf>,
+    /// Their schema.
+    pub schema: SchemaRef,
+    /// The column of the scores.
+    pub score: String,
+}
+
+/// An ONNX model with what the spec says about reading it.
+#[derive(Debug, Clone)]
+pub struct OnnxModel {
+    /// The model.
+    pub model: Arc<onnx::Onnx>,
+    /// What the spec says.
+    pub mapping: onnx::Mapping,
+}
+
+/// A scorer with the identity that the record keeps.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Where the scores come from, as written in the spec.
+    pub source: String,
+    /// The digest of the model or predictions; a column has the digest of its data.
+    pub sha256: Option<String>,
+    /// The scorer.
+    pub scorer: Scorer,
+}
+
+impl Judged {
+    /// Opens what the spec names.
+    ///
+    /// # Errors
+    /// When the file is missing, empty, corrupt, or no model.
+    pub fn open(folder: &Path, written: &written::Scorer) -> Result<Self> {
+        match written {
+            written::Scorer::Column(column) => Ok(Self {
+                source: format!("column:{}", column.column),
+                sha256: None,
+                scorer: Scorer::Column(column.column.clone()),
+            }),
+            written::Scorer::Predictions(predictions) => open_predictions(folder, predictions),
+            written::Scorer::Onnx(onnx) => open_onnx(folder, onnx),
+        }
+    }
+
+    /// What the model says of its own inputs and outputs.
+    #[must_use]
+    pub fn signature(&self) -> Option<&onnx::Signature> {
+        match &self.scorer {
+            Scorer::Onnx(onnx) => Some(onnx.model.signature()),
+            Scorer::Column(_) | Scorer::Predictions(_) => None,
+        }
+    }
+
+    /// Whether the scores are computed here, so that features can be disturbed.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.scorer, Scorer::Onnx(_))
+    }
+}
+
+impl OnnxModel {
+    /// How the model is fed from a dataset with this schema.
+    ///
+    /// # Errors
+    /// When an input cannot be fed or the output cannot be read as scores.
+    pub fn bind(&self, task: Task, features: &[String], schema: &SchemaRef) -> Result<onnx::Binding> {
+        let available: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+        let declared: Vec<_> = available.iter().filter(|field| features.contains(field.name())).cloned().collect();
+        let ordered = order(features, declared);
+        let task = match task {
+            Task::Binary => onnx::Task::Binary,
+            Task::Regression => onnx::Task::Regression,
+        };
+        self.model.bind(task, &ordered, &available, &self.mapping)
+    }
+}
+
+/// The declared features in the order of the spec, which is that of a matrix input.
+fn order(features: &[String], mut fields: Vec<arrow::datatypes::Field>) -> Vec<arrow::datatypes::Field> {
+    fields.sort_by_key(|field| features.iter().position(|name| name == field.name()));
+    fields
+}
+
+fn open_predictions(folder: &Path, written: &written::PredictionsScorer) -> Result<Judged> {
+    let files = path::expand(folder, &written.predictions).context("the predictions cannot be read")?;
+    let (schema, _) = crate::target::parquet_facts(&files)?;
+    if schema.field_with_name(&written.score).is_err() {
+        bail!("`{}` has no column `{}`; name the column of the scores with `score:`", written.predictions, written.score);
+    }
+    Ok(Judged {
+        source: format!("predictions:{}", written.predictions),
+        sha256: Some(path::sha256_of_all(&files)?),
+        scorer: Scorer::Predictions(Predictions { files, schema, score: written.score.clone() }),
+    })
+}
+
+fn open_onnx(folder: &Path, written: &written::OnnxScorer) -> Result<Judged> {
+    let file = path::one(folder, &written.onnx)?;
+    let bytes = std::fs::read(&file).with_context(|| format!("`{}` cannot be read", written.onnx))?;
+    let sha256 = Some(path::sha256_of_bytes(&bytes));
+    let model = onnx::Onnx::open(bytes).with_context(|| format!("`{}` is not a usable ONNX model", written.onnx))?;
+    let mapping = onnx::Mapping {
+        output: written.output.clone(),
+        positive: written.positive.clone(),
+        inputs: written.inputs.clone(),
+    };
+    Ok(Judged {
+        source: format!("onnx:{}", written.onnx),
+        sha256,
+        scorer: Scorer::Onnx(OnnxModel { model, mapping }),
+    })
+}

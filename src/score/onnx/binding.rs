@@ -1,0 +1,270 @@
+//! A model tied to the columns of a dataset: what is fed to which input, and how its scores are read.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use arrow::array::{Array, ArrayRef, Float64Array};
+use arrow::datatypes::{DataType, Field};
+use ort::session::SessionInputValue;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Onnx;
+use super::output::Reading;
+use super::signature::{ElementKind, Form, ValueInfo, Width};
+use super::tensor::{Column, accepts, tensor};
+
+/// What the scores mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// The probability of the positive class.
+    Binary,
+    /// One number per row.
+    Regression,
+}
+
+/// How an ONNX model is fed and read where its file leaves that open.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// The output that holds the scores, when the model has several that could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The positive class: the number of a column (from 0) when the output is a matrix, the class itself when it is
+    /// a sequence of maps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<Positive>,
+    /// For each input that is not named like a column: the column to feed to it, or the list of columns of a matrix.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Columns>,
+}
+
+/// The positive class of a classifier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Positive {
+    /// A column of a matrix, or a class that is a number.
+    Number(i64),
+    /// A class that is text.
+    Name(String),
+}
+
+/// One column, or several in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Columns {
+    /// The column of an input that takes one.
+    One(String),
+    /// The columns of a matrix, in the order of training.
+    Many(Vec<String>),
+}
+
+impl Columns {
+    fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Many(names) => names,
+        }
+    }
+}
+
+/// A model that can be fed from named columns. Cheap to clone, and usable from several threads at once.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    onnx: Arc<Onnx>,
+    columns: Vec<String>,
+    feeds: Vec<Feed>,
+    reading: Reading,
+}
+
+/// One input, and where its values come from.
+#[derive(Debug, Clone)]
+struct Feed {
+    input: String,
+    kind: ElementKind,
+    flat: bool,
+    columns: Vec<usize>,
+}
+
+impl Binding {
+    /// See [`Onnx::bind`].
+    pub(super) fn new(
+        onnx: Arc<Onnx>,
+        task: Task,
+        features: &[Field],
+        available: &[Field],
+        mapping: &Mapping,
+    ) -> Result<Self> {
+        let inputs = &onnx.signature().inputs;
+        for name in mapping.inputs.keys() {
+            let known = inputs.iter().any(|input| input.name == *name);
+            ensure!(known, "`inputs:` names `{name}`, and the model takes {}", one_of(inputs));
+        }
+        let reading = Reading::settle(onnx.signature(), task, mapping)?;
+        let mut binding = Self { columns: Vec::new(), feeds: Vec::new(), reading, onnx: onnx.clone() };
+        for (input, fields) in sources(inputs, features, available, mapping)? {
+            binding.feed(input, &fields)?;
+        }
+        Ok(binding)
+    }
+
+    /// Adds an input that takes its values from `fields`.
+    fn feed(&mut self, input: &ValueInfo, fields: &[&Field]) -> Result<()> {
+        let (kind, flat) = check_width(input, fields.len())?;
+        for field in fields {
+            check_type(&input.name, &kind, field.name(), field.data_type())?;
+        }
+        let columns = fields.iter().map(|field| self.position(field.name())).collect();
+        self.feeds.push(Feed { input: input.name.clone(), kind, flat, columns });
+        Ok(())
+    }
+
+    /// The position of a column among those to feed, where it is added when it is new.
+    fn position(&mut self, name: &str) -> usize {
+        self.columns.iter().position(|column| column == name).unwrap_or_else(|| {
+            self.columns.push(name.to_owned());
+            self.columns.len() - 1
+        })
+    }
+
+    /// The columns to feed, each once, in the order in which [`Self::score`] takes them.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Scores `rows` rows: one value per row without nulls; NaN and infinities are what the model gave.
+    ///
+    /// # Errors
+    /// When the columns are not those of [`Self::columns`] in number, length or type, hold values that the model
+    /// has no form for, or when the model fails or does not give one score per row.
+    pub fn score(&self, columns: &[ArrayRef], rows: usize) -> Result<Float64Array> {
+        ensure!(
+            columns.len() == self.columns.len(),
+            "{} columns given to a model of {}",
+            columns.len(),
+            self.columns.len()
+        );
+        for (name, column) in self.columns.iter().zip(columns) {
+            ensure!(column.len() == rows, "column `{name}` has {} values for {rows} rows", column.len());
+        }
+        if rows == 0 {
+            return Ok(Float64Array::from(Vec::<f64>::new()));
+        }
+        let inputs = self.feeds.iter().map(|feed| self.input(feed, columns, rows)).collect::<Result<Vec<_>>>()?;
+        self.onnx.run(inputs, &self.reading.output, |value| self.reading.read(value, rows))
+    }
+
+    fn input<'a>(
+        &self,
+        feed: &'a Feed,
+        columns: &[ArrayRef],
+        rows: usize,
+    ) -> Result<(Cow<'a, str>, SessionInputValue<'a>)> {
+        let named = self.columns.iter().zip(columns).map(|(name, values)| Column { name, values });
+        let named: Vec<_> = named.collect();
+        let fed: Vec<_> = feed.columns.iter().filter_map(|column| named.get(*column).copied()).collect();
+        for column in &fed {
+            check_type(&feed.input, &feed.kind, column.name, column.values.data_type())?;
+        }
+        Ok((feed.input.as_str().into(), tensor(&feed.kind, feed.flat, rows, &fed)?.into()))
+    }
+}
+
+/// The columns of each input: those that the mapping names, else the one with its name, else, when the model has a
+/// single input, all features.
+fn sources<'a>(
+    inputs: &'a [ValueInfo],
+    features: &'a [Field],
+    available: &'a [Field],
+    mapping: &'a Mapping,
+) -> Result<Vec<(&'a ValueInfo, Vec<&'a Field>)>> {
+    let field = |name: &str| features.iter().chain(available).find(|field| field.name() == name);
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for input in inputs {
+        if let Some(columns) = mapping.inputs.get(&input.name) {
+            let known = |name: &String| field(name).with_context(|| unknown(name, &input.name, available));
+            found.push((input, columns.names().iter().map(known).collect::<Result<_>>()?));
+        } else if let Some(column) = field(&input.name) {
+            found.push((input, vec![column]));
+        } else if inputs.len() == 1 {
+            found.push((input, features.iter().collect()));
+        } else {
+            missing.push(input);
+        }
+    }
+    ensure!(missing.is_empty(), "{}", unbound(&missing, inputs, features, available));
+    Ok(found)
+}
+
+fn unknown(name: &str, input: &str, available: &[Field]) -> String {
+    let hint = nearest(name, available).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    format!("`inputs:` feeds `{name}` to `{input}`, and the dataset has no such column{hint}")
+}
+
+fn unbound(missing: &[&ValueInfo], inputs: &[ValueInfo], features: &[Field], available: &[Field]) -> String {
+    let hint = |input: &&ValueInfo| match nearest(&input.name, available) {
+        Some(near) => format!("`{}` (did you mean column `{near}`?)", input.name),
+        None => format!("`{}`", input.name),
+    };
+    format!(
+        "no column for the model's input {}: the model takes {}, the features are {}; \
+         name the column of an input with `inputs: {{ <input>: <column> }}`",
+        missing.iter().map(hint).collect::<Vec<_>>().join(", "),
+        one_of(inputs),
+        one_of(features.iter().map(Field::name)),
+    )
+}
+
+/// The column whose name is most like `name`, if any is like it at all.
+fn nearest<'a>(name: &str, fields: &'a [Field]) -> Option<&'a str> {
+    let likeness =
+        |field: &'a Field| (strsim::normalized_damerau_levenshtein(name, field.name()), field.name().as_str());
+    let likely = fields.iter().map(likeness).filter(|(likeness, _)| *likeness >= 0.6);
+    likely.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, name)| name)
+}
+
+/// The type and flatness of an input that is fed from so many columns.
+fn check_width(input: &ValueInfo, columns: usize) -> Result<(ElementKind, bool)> {
+    let Form::Tensor { kind, rows, width } = &input.form else {
+        bail!("input {input} takes no tensor, and cannot be fed from columns: export the model with tensors as inputs")
+    };
+    ensure!(
+        rows.is_none(),
+        "input {input} takes a fixed number of rows: export the model with a dynamic first dimension"
+    );
+    let wanted = match width {
+        Width::Flat => 1,
+        Width::Fixed(width) => *width,
+        Width::Dynamic => columns.max(1),
+        Width::Unfit(_) => bail!(
+            "input {input} is no matrix, and cannot be fed from columns: export the model with one row per row of data"
+        ),
+    };
+    ensure!(
+        columns == wanted,
+        "input {input} takes {wanted} values per row, and {columns} columns are given: \
+         list the features in the order of training, or name the columns with `inputs: {{ {}: [...] }}`",
+        input.name
+    );
+    Ok((kind.clone(), matches!(width, Width::Flat)))
+}
+
+fn check_type(input: &str, kind: &ElementKind, column: &str, from: &DataType) -> Result<()> {
+    ensure!(
+        accepts(kind, from),
+        "column `{column}` is {from}, and input `{input}` takes {kind}: \
+         convert the column in the dataset, or export the model for its type"
+    );
+    Ok(())
+}
+
+/// A list for messages.
+pub(super) fn one_of(items: impl IntoIterator<Item: Display>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}

@@ -1,0 +1,218 @@
+//! Which output of a model holds the scores, and how one score per row is read from it.
+
+use anyhow::{Context, Result, bail, ensure};
+use arrow::array::Float64Array;
+use ort::value::{DynMap, DynMapValueType, DynSequenceValueType, DynValue, PrimitiveTensorElementType, ValueType};
+
+use super::binding::{Mapping, Positive, Task, one_of};
+use super::signature::{ElementKind, Form, Signature, ValueInfo, Width};
+use super::tensor::fed_rows;
+
+/// Names that exporters give to scores which are no probabilities.
+const MARGINS: [&str; 4] = ["margin", "decision", "raw", "logit"];
+
+/// How scores are read from one output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// The output's name.
+    pub output: String,
+    task: Task,
+    positive: Option<Positive>,
+}
+
+impl Reading {
+    /// Settles which output is read, and how.
+    ///
+    /// # Errors
+    /// When this does not follow from the model; the message says which key of the spec settles it.
+    pub fn settle(signature: &Signature, task: Task, mapping: &Mapping) -> Result<Self> {
+        let positive = mapping.positive.clone();
+        ensure!(task == Task::Binary || positive.is_none(), "`positive:` is for classifiers: remove it");
+        let output = match &mapping.output {
+            Some(name) => named(&signature.outputs, name, task)?,
+            None => inferred(&signature.outputs, task)?,
+        };
+        let reading = Self { output: output.name.clone(), task, positive };
+        match &output.form {
+            Form::Tensor { width: Width::Fixed(width), .. } => reading.column(*width).map(drop)?,
+            Form::Maps { key: ElementKind::Text, .. } if reading.positive.is_none() => {
+                bail!(
+                    "the classes of output `{}` are text: say which is positive with `positive: <class>`",
+                    output.name
+                )
+            }
+            _ => {}
+        }
+        reading.refuse_unordered(signature, output)?;
+        Ok(reading)
+    }
+
+    /// The order of columns follows from numbers as classes (0, 1), and not from text.
+    fn refuse_unordered(&self, signature: &Signature, output: &ValueInfo) -> Result<()> {
+        let text = |other: &ValueInfo| matches!(other.form, Form::Tensor { kind: ElementKind::Text, .. });
+        let wide = matches!(output.form, Form::Tensor { width: Width::Fixed(2..) | Width::Dynamic, .. });
+        ensure!(
+            self.positive.is_some() || !wide || !signature.outputs.iter().any(text),
+            "the classes are text, so which column of output `{}` is the positive one is not known: \
+             say so with `positive: 0` or `positive: 1`",
+            self.output
+        );
+        Ok(())
+    }
+
+    /// Which of `width` columns holds the score.
+    fn column(&self, width: usize) -> Result<usize> {
+        let name = &self.output;
+        match (&self.positive, self.task, width) {
+            (None, _, 1) => Ok(0),
+            (None, Task::Binary, 2) => Ok(1),
+            (None, Task::Binary, _) => {
+                bail!(
+                    "output `{name}` has {width} columns, one per class: say which is positive with `positive: <column>`"
+                )
+            }
+            (None, Task::Regression, _) => {
+                bail!(
+                    "output `{name}` has {width} values per row, and regression takes one: name another with `output:`"
+                )
+            }
+            (Some(_), _, 1) => bail!("output `{name}` has a single column: remove `positive:`"),
+            (Some(Positive::Name(class)), ..) => bail!(
+                "the columns of output `{name}` have no names, so `positive: {class}` cannot be found: \
+                 give the number of the column, from 0 to {}",
+                width.saturating_sub(1)
+            ),
+            (Some(Positive::Number(column)), ..) => {
+                let column = usize::try_from(*column).ok().filter(|column| *column < width);
+                column.with_context(|| {
+                    format!("`positive:` must be from 0 to {} for output `{name}`", width.saturating_sub(1))
+                })
+            }
+        }
+    }
+
+    /// One score for each of `rows` rows of data, as the model gave it: NaN and infinities are kept.
+    ///
+    /// # Errors
+    /// When the output has another number of rows than were fed, or is not what its declaration promised.
+    pub fn read(&self, value: &DynValue, rows: usize) -> Result<Float64Array> {
+        let mut scores = match value.dtype() {
+            ValueType::Tensor { .. } => self.read_tensor(value)?,
+            ValueType::Sequence(_) => self.read_maps(value)?,
+            other => bail!("output `{}` holds {other}, not scores", self.output),
+        };
+        let (found, fed) = (scores.len(), fed_rows(rows));
+        ensure!(
+            found == fed,
+            "output `{}` has {found} rows where {fed} were fed: a model must give one score per row",
+            self.output
+        );
+        scores.truncate(rows);
+        Ok(Float64Array::from(scores))
+    }
+
+    fn read_tensor(&self, value: &DynValue) -> Result<Vec<f64>> {
+        match value.dtype().tensor_type().map(ElementKind::from) {
+            Some(ElementKind::Float32) => self.pick::<f32>(value),
+            Some(ElementKind::Float64) => self.pick::<f64>(value),
+            _ => bail!("output `{}` holds {}, not scores", self.output, value.dtype()),
+        }
+    }
+
+    fn pick<T: PrimitiveTensorElementType + Copy + Into<f64>>(&self, value: &DynValue) -> Result<Vec<f64>> {
+        let (shape, values) = value.try_extract_tensor::<T>()?;
+        let width = match **shape {
+            [_] => 1,
+            [_, width] => usize::try_from(width)?,
+            _ => bail!("output `{}` has the shape {shape:?}, not one row per row of data", self.output),
+        };
+        let column = self.column(width)?;
+        Ok(values.iter().skip(column).step_by(width.max(1)).map(|score| (*score).into()).collect())
+    }
+
+    fn read_maps(&self, value: &DynValue) -> Result<Vec<f64>> {
+        let sequence = value.view().downcast::<DynSequenceValueType>()?;
+        let maps = sequence.try_extract_sequence::<DynMapValueType>()?;
+        maps.iter().map(|map| self.read_map(map)).collect()
+    }
+
+    fn read_map(&self, map: &DynMap) -> Result<f64> {
+        let ValueType::Map { key, value } = map.dtype() else {
+            bail!("output `{}` holds {}, not scores", self.output, map.dtype())
+        };
+        match (ElementKind::from(*key), ElementKind::from(*value)) {
+            (ElementKind::Int64, ElementKind::Float32) => self.of_number(&map.try_extract_key_values::<i64, f32>()?),
+            (ElementKind::Int64, ElementKind::Float64) => self.of_number(&map.try_extract_key_values::<i64, f64>()?),
+            (ElementKind::Text, ElementKind::Float32) => self.of_text(&map.try_extract_key_values::<String, f32>()?),
+            (ElementKind::Text, ElementKind::Float64) => self.of_text(&map.try_extract_key_values::<String, f64>()?),
+            _ => bail!("output `{}` holds {}, not scores", self.output, map.dtype()),
+        }
+    }
+
+    fn of_number<T: Copy + Into<f64>>(&self, scores: &[(i64, T)]) -> Result<f64> {
+        let classes = || scores.iter().map(|(class, _)| class);
+        let positive = match &self.positive {
+            Some(Positive::Number(class)) => *class,
+            None if classes().all(|class| matches!(class, 0 | 1)) || classes().all(|class| matches!(class, -1 | 1)) => {
+                1
+            }
+            _ => bail!("`positive:` must be a class of output `{}`: {}", self.output, one_of(classes())),
+        };
+        self.of_class(scores, &positive)
+    }
+
+    fn of_text<T: Copy + Into<f64>>(&self, scores: &[(String, T)]) -> Result<f64> {
+        let positive = match &self.positive {
+            Some(Positive::Name(class)) => class.clone(),
+            Some(Positive::Number(class)) => class.to_string(),
+            None => String::new(),
+        };
+        self.of_class(scores, &positive)
+    }
+
+    fn of_class<K: PartialEq + std::fmt::Display, T: Copy + Into<f64>>(
+        &self,
+        scores: &[(K, T)],
+        positive: &K,
+    ) -> Result<f64> {
+        let score = scores.iter().find(|(class, _)| class == positive).map(|(_, score)| (*score).into());
+        score.with_context(|| {
+            let classes = one_of(scores.iter().map(|(class, _)| class));
+            format!("`positive:` must be a class of output `{}`: {classes}", self.output)
+        })
+    }
+}
+
+/// Whether an output can hold the scores of this task.
+fn fits(output: &ValueInfo, task: Task) -> bool {
+    match &output.form {
+        Form::Tensor { kind, width, .. } => kind.is_float() && !matches!(width, Width::Unfit(_)),
+        Form::Maps { value, .. } => value.is_float() && task == Task::Binary,
+        Form::Other(_) => false,
+    }
+}
+
+fn named<'a>(outputs: &'a [ValueInfo], name: &str, task: Task) -> Result<&'a ValueInfo> {
+    let output = outputs.iter().find(|output| output.name == name);
+    let output = output.with_context(|| format!("the model has no output `{name}`: it has {}", one_of(outputs)))?;
+    ensure!(fits(output, task), "output {output} holds no scores: the model has {}", one_of(outputs));
+    Ok(output)
+}
+
+fn inferred(outputs: &[ValueInfo], task: Task) -> Result<&ValueInfo> {
+    let fitting: Vec<_> = outputs.iter().filter(|output| fits(output, task)).collect();
+    let likely = |output: &&ValueInfo| task == Task::Binary && output.name.to_lowercase().contains("prob");
+    let probable: Vec<_> = fitting.iter().copied().filter(likely).collect();
+    let output = match (fitting.as_slice(), probable.as_slice()) {
+        ([output], _) | (_, [output]) => *output,
+        ([], _) => bail!("no output of the model holds scores: it has {}", one_of(outputs)),
+        _ => bail!("several outputs of the model may hold the scores: name one with `output:`, of {}", one_of(fitting)),
+    };
+    let margin = task == Task::Binary && MARGINS.iter().any(|name| output.name.to_lowercase().contains(name));
+    ensure!(
+        !margin,
+        "output `{0}` seems to hold raw margins, not probabilities: export probabilities, or insist with `output: {0}`",
+        output.name
+    );
+    Ok(output)
+}

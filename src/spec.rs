@@ -1,0 +1,288 @@
+//! The spec: read, found whole, and ready to be used.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::LazyLock;
+
+use anyhow::{Result, bail};
+use arrow::datatypes::Schema;
+use serde_json::{Map, Value};
+
+use crate::artifact::path::sha256_of_bytes;
+use crate::check::Configured;
+use crate::checks;
+use crate::plan::Grouping;
+
+pub mod choice;
+pub mod file;
+pub mod kind;
+pub mod limit;
+pub mod place;
+pub mod problem;
+pub mod shape;
+pub mod source;
+pub mod written;
+pub mod yaml;
+
+use problem::{Path, Problem, Problems, nearest, quoted};
+use written::{Severity, Slice, Task, Written};
+use yaml::Document;
+
+/// What every spec must look like.
+static SCHEMA: LazyLock<Value> = LazyLock::new(crate::docs::schema);
+
+/// A spec in which no problem was found.
+#[derive(Debug)]
+pub struct Spec {
+    /// The path as given.
+    pub path: PathBuf,
+    /// The folder that paths in the spec are relative to.
+    pub folder: PathBuf,
+    /// The digest of the file.
+    pub sha256: String,
+    /// The text with its places.
+    pub document: Document,
+    /// What was written.
+    pub written: Written,
+}
+
+/// One check of the spec.
+pub struct Entry {
+    /// The name of its kind.
+    pub name: &'static str,
+    /// Where its configuration stands.
+    pub at: Path,
+    /// The line of its name.
+    pub line: usize,
+    /// Whether it blocks.
+    pub severity: Severity,
+    /// The check.
+    pub check: Box<dyn Configured>,
+}
+
+/// The checks that a suite selects.
+pub struct Selection {
+    /// The suite's name.
+    pub suite: String,
+    /// Its checks, in the order of the spec.
+    pub entries: Vec<Entry>,
+}
+
+impl Spec {
+    /// Reads a spec and finds all its problems.
+    ///
+    /// # Errors
+    /// Every problem found, with its place.
+    pub fn read(path: &FilePath) -> Result<Self, Problems> {
+        let document = Document::read_file(path)?;
+        let fail = |problems| Err(Problems::new(&document, problems));
+        let problems = shape::check(&document, &SCHEMA);
+        if !problems.is_empty() {
+            return fail(problems);
+        }
+        let written: Written = match serde_json::from_value(document.value().clone()) {
+            Ok(written) => written,
+            Err(error) => return fail(vec![Problem::nowhere(error.to_string())]),
+        };
+        let problems = sense(&written);
+        if !problems.is_empty() {
+            return fail(problems);
+        }
+        let folder = path.parent().map_or_else(PathBuf::new, FilePath::to_path_buf);
+        let sha256 = sha256_of_bytes(document.text().as_bytes());
+        Ok(Self { path: path.to_path_buf(), folder, sha256, document, written })
+    }
+
+    /// The checks of a suite: the named one, or `check-in`, or the only one there is.
+    ///
+    /// # Errors
+    /// When the suite is not declared, or it must be named.
+    pub fn select(&self, suite: Option<&str>) -> Result<Selection> {
+        let suites = &self.written.suites;
+        let known: Vec<_> = suites.keys().map(String::as_str).collect();
+        let name = match (suite, known.as_slice()) {
+            (Some(name), _) => name,
+            (None, []) => "all",
+            (None, [only]) => only,
+            (None, several) if several.contains(&"check-in") => "check-in",
+            (None, several) => bail!("which suite? give `--suite` with one of: {}", several.join(", ")),
+        };
+        let patterns = match suites.get(name) {
+            Some(suite) => suite.checks.clone(),
+            None if suites.is_empty() && name == "all" => vec!["*".to_owned()],
+            None => bail!("suite {} is not declared; there are: {}", quoted(name), known.join(", ")),
+        };
+        let entries = self.entries()?.into_iter().filter(|entry| patterns.iter().any(|p| matches(p, entry.name))).collect();
+        Ok(Selection { suite: name.to_owned(), entries })
+    }
+
+    /// The declared ways to group rows, in the order of the spec.
+    #[must_use]
+    pub fn groupings(&self) -> Vec<Grouping> {
+        self.written.slices.iter().map(grouping).collect()
+    }
+
+    /// A problem of this spec as an error.
+    #[must_use]
+    pub fn problems(&self, problems: Vec<Problem>) -> Problems {
+        Problems::new(&self.document, problems)
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, Problems> {
+        let mut entries = Vec::new();
+        let mut problems = Vec::new();
+        for (index, written) in self.written.checks.iter().enumerate() {
+            match entry(index, written) {
+                Ok(entry) => entries.push(Entry { line: self.document.line(&entry.at), ..entry }),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() { Ok(entries) } else { Err(self.problems(problems)) }
+    }
+}
+
+/// How a declared slice groups rows.
+#[must_use]
+pub fn grouping(slice: &Slice) -> Grouping {
+    match slice {
+        Slice::By(by) => Grouping::By(by.by.names().to_vec()),
+        Slice::Where(slice) => Grouping::Where { name: slice.name.clone(), condition: slice.condition.clone() },
+    }
+}
+
+/// The problem of a column that a dataset lacks.
+#[must_use]
+pub fn no_column(at: &Path, dataset: &str, name: &str, schema: &Schema) -> Problem {
+    let known = schema.fields().iter().map(|field| field.name().as_str());
+    let remedy = match nearest(name, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it has {}", known.map(quoted).collect::<Vec<_>>().join(", ")),
+    };
+    Problem::value(at, format!("dataset {} has no column {}", quoted(dataset), quoted(name))).remedy(remedy)
+}
+
+fn entry(index: usize, written: &Map<String, Value>) -> Result<Entry, Problem> {
+    let here = Path::root().key("checks").index(index);
+    let Some((name, config)) = written.iter().next() else {
+        return Err(Problem::value(&here, "an empty check"));
+    };
+    let at = here.key(name);
+    let Some(kind) = checks::find(name) else {
+        return Err(Problem::key(&at, format!("unknown check {}", quoted(name))));
+    };
+    let mut config = config.as_object().cloned().unwrap_or_default();
+    let severity = match config.remove("severity") {
+        Some(severity) => serde_json::from_value(severity).map_err(|e| Problem::value(&at.key("severity"), e.to_string()))?,
+        None => Severity::default(),
+    };
+    let check = kind.configure(Value::Object(config)).map_err(|e| Problem::value(&at, e.to_string()))?;
+    Ok(Entry { name: kind.name, at, line: 0, severity, check })
+}
+
+/// What the JSON Schema cannot say.
+fn sense(written: &Written) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    threshold_is_for_binary(written, &mut problems);
+    slice_names_are_unique(written, &mut problems);
+    suites_select_something(written, &mut problems);
+    checks_read_declared_datasets(written, &mut problems);
+    problems
+}
+
+fn threshold_is_for_binary(written: &Written, problems: &mut Vec<Problem>) {
+    if written.model.threshold.is_some() && written.model.task != Task::Binary {
+        let at = Path::root().key("model").key("threshold");
+        problems.push(Problem::key(&at, "a threshold is for a binary model").remedy("remove the key"));
+    }
+}
+
+fn slice_names_are_unique(written: &Written, problems: &mut Vec<Problem>) {
+    let names: Vec<_> = written.slices.iter().map(|slice| grouping(slice).to_string()).collect();
+    for (index, name) in names.iter().enumerate() {
+        let at = Path::root().key("slices").index(index);
+        if name == "all" {
+            problems.push(Problem::value(&at, "a slice cannot be named `all`: that is the name of all rows"));
+        }
+        if names[..index].contains(name) {
+            problems.push(Problem::value(&at, format!("slice {} is declared twice", quoted(name))));
+        }
+    }
+}
+
+fn suites_select_something(written: &Written, problems: &mut Vec<Problem>) {
+    let names: Vec<&str> = written.checks.iter().flat_map(|check| check.keys().map(String::as_str)).collect();
+    for (suite, chosen) in &written.suites {
+        for (index, pattern) in chosen.checks.iter().enumerate() {
+            if !names.iter().any(|name| matches(pattern, name)) {
+                let at = Path::root().key("suites").key(suite).key("checks").index(index);
+                let problem = Problem::value(&at, format!("{} selects no check of this spec", quoted(pattern)));
+                problems.push(with_nearest(problem, pattern, &names, "declare it below `checks`, or remove it here"));
+            }
+        }
+    }
+}
+
+fn checks_read_declared_datasets(written: &Written, problems: &mut Vec<Problem>) {
+    let known: Vec<&str> = written.data.keys().map(String::as_str).collect();
+    for (index, check) in written.checks.iter().enumerate() {
+        let entry = match entry(index, check) {
+            Ok(entry) => entry,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        for (key, name) in entry.check.datasets() {
+            if !known.contains(&name.as_str()) {
+                let problem = Problem::value(&entry.at.key(key), format!("dataset {} is not declared", quoted(&name)));
+                problems.push(with_nearest(problem, &name, &known, "declare it below `data`"));
+            }
+        }
+    }
+}
+
+fn with_nearest(problem: Problem, name: &str, known: &[&str], otherwise: &str) -> Problem {
+    match nearest(name, known.iter().copied()) {
+        Some(near) => problem.remedy(format!("did you mean `{near}`?")),
+        None => problem.remedy(otherwise),
+    }
+}
+
+/// Whether a pattern of a suite selects a check: `*` stands for any part of the name.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut rest = name;
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(stripped) = rest.strip_prefix(first) else { return false };
+    rest = stripped;
+    let parts: Vec<_> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_star_stands_for_any_part() {
+        for (pattern, name, expected) in [
+            ("*", "performance.metric", true),
+            ("performance.*", "performance.metric", true),
+            ("performance.*", "drift.prediction", false),
+            ("*.metric", "performance.metric", true),
+            ("p*.m*c", "performance.metric", true),
+            ("performance.metric", "performance.metric", true),
+            ("performance.met", "performance.metric", false),
+            ("", "performance.metric", false),
+            ("metric*metric", "metric", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} on {name}");
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The spec as it is written: one type per mapping of `modelgate.yaml`, its doc comments the help of every editor.
+//!
+//! Nothing here looks at the world. [`crate::spec::Spec`] is what may be used, and can only be made from this.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::score::onnx;
+
+/// A validation spec: a promise about a model that can be checked.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "modelgate.yaml")]
+pub struct Written {
+    /// The version of this format, always 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// The model that is judged.
+    pub model: Model,
+    /// The model under judgement: where its scores come from.
+    pub candidate: Scorer,
+    /// The model that the candidate is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Scorer>,
+    /// What the columns of the data mean.
+    pub columns: Columns,
+    /// The datasets by name: `train`, `test`, `history`, or your own.
+    #[schemars(extend("minProperties" = 1, "x-noun" = "dataset"))]
+    pub data: BTreeMap<String, Data>,
+    /// The groups of rows for which claims are made beside the overall ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<Slice>,
+    /// How sure the gate must be, and what happens when it is not.
+    #[serde(default)]
+    pub policy: Policy,
+    /// Named selections of checks. Without any, one suite `all` holds every check.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub suites: BTreeMap<String, Suite>,
+    /// The checks, in the order of the report.
+    #[schemars(extend("minItems" = 1))]
+    pub checks: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Which model is judged, and what it is for.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The name of the gate in every report.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// What the model predicts.
+    pub task: Task,
+    /// How much depends on the model. Recorded for the auditor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+    /// Who answers for the model. Recorded for the auditor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<String>,
+    /// The score from which on a row is decided positive (binary models): `score >= threshold`. 0.5 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub threshold: Option<f64>,
+}
+
+/// What a model predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One of two classes; the score is the probability of the positive one.
+    Binary,
+    /// A number; the score is the number.
+    Regression,
+}
+
+/// How much depends on a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// A wrong model is a nuisance.
+    Low,
+    /// A wrong model costs money.
+    Medium,
+    /// A wrong model harms people or the company.
+    High,
+}
+
+/// Where a model's scores come from: exactly one of the forms.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Scorer {
+    /// An ONNX model, scored in process.
+    Onnx(OnnxScorer),
+    /// Scores that are already a column of every dataset.
+    Column(ColumnScorer),
+    /// Scores in a file of their own, joined to the data by id.
+    Predictions(PredictionsScorer),
+}
+
+impl Scorer {
+    /// A scorer given as one word: `column:NAME`, a Parquet file of predictions, or else an ONNX model.
+    #[must_use]
+    pub fn given(word: &str) -> Self {
+        if let Some(column) = word.strip_prefix("column:") {
+            Self::Column(ColumnScorer { column: column.to_owned() })
+        } else if word.ends_with(".parquet") {
+            Self::Predictions(PredictionsScorer { predictions: word.to_owned(), score: default_score() })
+        } else {
+            let (output, positive, inputs) = (None, None, BTreeMap::new());
+            Self::Onnx(OnnxScorer { onnx: word.to_owned(), output, positive, inputs })
+        }
+    }
+}
+
+/// An ONNX model, scored in process.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "onnx")]
+pub struct OnnxScorer {
+    /// The path of the model file.
+    pub onnx: String,
+    /// The name of the output that holds the scores, where it cannot be told from the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The class whose probability is the score, where it cannot be told from the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<onnx::Positive>,
+    /// Which column feeds which model input, where the names differ: `input: column`, or a list of columns for a matrix.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, onnx::Columns>,
+}
+
+/// Scores that are already a column of every dataset.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "column")]
+pub struct ColumnScorer {
+    /// The column that holds the scores.
+    pub column: String,
+}
+
+/// Scores in a file of their own, joined to the data by `columns.id`.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "predictions")]
+pub struct PredictionsScorer {
+    /// The path or glob of the Parquet files: one row per id. The id column has the name of `columns.id`.
+    pub predictions: String,
+    /// The column of that file that holds the scores.
+    #[serde(default = "default_score")]
+    pub score: String,
+}
+
+fn default_score() -> String {
+    "score".to_owned()
+}
+
+/// What the columns of the data mean.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Columns {
+    /// Identifies a row. Needed to join predictions and for noise that is the same on every run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What the model should have predicted: 0 and 1, or true and false, for a binary task; a number for a regression.
+    pub label: String,
+    /// When the event happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// When the label became known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_at: Option<String>,
+    /// What rows belong to: a customer, a device. Rows of one entity are not independent, so intervals are clustered by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    /// What the model may see, in the order of a matrix input.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("uniqueItems" = true))]
+    pub features: Vec<String>,
+    /// Attributes of people that must not be discriminated by. Recorded for the auditor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protected: Vec<String>,
+}
+
+/// Where a dataset lies: Parquet files.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Data {
+    /// A path or a glob, relative to the spec: `data/test.parquet`, `history/month=*/*.parquet`.
+    One(String),
+    /// Several of them.
+    Many(#[schemars(extend("minItems" = 1))] Vec<String>),
+}
+
+impl Data {
+    /// The patterns, in the order written.
+    #[must_use]
+    pub fn patterns(&self) -> &[String] {
+        match self {
+            Self::One(pattern) => std::slice::from_ref(pattern),
+            Self::Many(patterns) => patterns,
+        }
+    }
+}
+
+/// A group of rows for which claims are made, or a way to split the rows into such groups.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Slice {
+    /// One slice for each value of a column, or for each combination of several.
+    By(SliceBy),
+    /// The rows that meet a condition.
+    Where(SliceWhere),
+}
+
+/// One slice for each value of a column, or for each combination of values of several columns.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "by")]
+pub struct SliceBy {
+    /// The column, or several: `carrier`, `[origin, season]`.
+    pub by: OneOrMany,
+}
+
+/// The rows that meet a condition in SQL.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "where")]
+pub struct SliceWhere {
+    /// The name of the slice in every report.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// An SQL condition on the columns of a row: `distance > 1500`.
+    #[serde(rename = "where")]
+    pub condition: String,
+}
+
+/// A name, or several.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One name.
+    One(String),
+    /// Several names.
+    Many(#[schemars(extend("minItems" = 1))] Vec<String>),
+}
+
+impl OneOrMany {
+    /// The names, in the order written.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Many(names) => names,
+        }
+    }
+}
+
+/// How sure the gate must be, and what happens when it is not.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// The chance that a harmless candidate is blocked, over all blocking claims together.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 0.5))]
+    pub false_block: f64,
+    /// The chance that a candidate beyond the limit of a claim passes it.
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 0.5))]
+    pub false_ship: f64,
+    /// What an undecided claim does to the gate.
+    pub on_inconclusive: OnInconclusive,
+    /// The rows that a slice needs before a claim about it is tested.
+    pub min_rows: u64,
+    /// The rows of each class that a slice needs before a claim about it is tested (binary models).
+    pub min_positives: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            false_block: 0.05,
+            false_ship: 0.05,
+            on_inconclusive: OnInconclusive::default(),
+            min_rows: 100,
+            min_positives: 20,
+        }
+    }
+}
+
+/// What an undecided claim does to the gate.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OnInconclusive {
+    /// For claims about all rows.
+    pub overall: Consequence,
+    /// For claims about a slice.
+    pub slice: Consequence,
+}
+
+impl Default for OnInconclusive {
+    fn default() -> Self {
+        Self { overall: Consequence::Fail, slice: Consequence::Warn }
+    }
+}
+
+/// What an undecided claim does to the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Consequence {
+    /// The gate is inconclusive and blocks, exit code 3.
+    Fail,
+    /// The gate warns and lets the candidate through.
+    Warn,
+}
+
+/// A named selection of checks.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// The events that run the suite: `pull_request`, `merge_group`, `tag:v*`, `release`, ...
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on: Vec<String>,
+    /// Names of checks, `*` standing for any part: `performance.*`, `*`.
+    #[schemars(extend("minItems" = 1))]
+    pub checks: Vec<String>,
+}
+
+/// Which slices a check makes claims about.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Slices {
+    /// Every declared slice, or none.
+    Named(AllOrNone),
+    /// Some of the declared slices, by name: `carrier`, `origin,season`, `long-haul`.
+    Some(Vec<String>),
+    /// Not written: all rows only.
+    #[default]
+    #[serde(skip)]
+    Unset,
+}
+
+impl Slices {
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        *self == Self::Unset
+    }
+}
+
+/// Every declared slice, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AllOrNone {
+    /// Every declared slice.
+    All,
+    /// All rows only.
+    None,
+}
+
+/// Whether a failing check blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// A failed claim fails the gate.
+    #[default]
+    Block,
+    /// A failed claim is a warning.
+    Warn,
+}

@@ -1,0 +1,27 @@
+//! The statistics: from plain numbers to values, intervals and p-values.
+//!
+//! Nothing here knows a summary, a check or an engine, and no function returns a NaN: a number that is not defined is an
+//! [`Undefined`] with its reason.
+
+pub mod bisection;
+pub mod curve;
+pub mod decision;
+pub mod distance;
+pub mod distribution;
+pub mod joint;
+pub mod measurement;
+pub mod metric;
+pub mod multiplicity;
+pub mod proportion;
+pub mod random;
+pub mod rank;
+pub mod sample;
+pub mod undefined;
+pub mod weights;
+
+pub use distance::Distance;
+pub use joint::Joint;
+pub use measurement::{Measurement, Method};
+pub use metric::{Family, Metric, Source};
+pub use sample::Sample;
+pub use undefined::Undefined;

@@ -1,0 +1,215 @@
+//! A measured metric, or a weighted sum of metrics, with its interval and its tests.
+
+use serde::Serialize;
+
+use crate::stats::distribution::Reference;
+use crate::stats::proportion::{PairedDifference, Proportion, unseen, unseen_statistic};
+
+/// How an interval and its p-values were computed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Wilson's score interval of a share.
+    Wilson,
+    /// Tango's score interval of a paired difference of shares.
+    Tango,
+    /// The delta method on means over rows.
+    Delta,
+    /// The delta method with cluster-robust covariance, and Student's t.
+    DeltaClustered,
+    /// `DeLong`, `DeLong` and Clarke-Pearson (1988), for one model.
+    Delong,
+    /// The same for several models on the same rows.
+    DelongPaired,
+    /// Obuchowski (1997): `DeLong` with clusters, and Student's t.
+    Obuchowski,
+    /// No variation was seen, so the interval is what may have gone unseen in as many rows or clusters.
+    Unvaried,
+    /// Every row agrees on the value, so the interval is a point.
+    Constant,
+}
+
+impl Method {
+    /// The name in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wilson => "wilson",
+            Self::Tango => "tango",
+            Self::Delta => "delta",
+            Self::DeltaClustered => "delta-clustered",
+            Self::Delong => "delong",
+            Self::DelongPaired => "delong-paired",
+            Self::Obuchowski => "obuchowski",
+            Self::Unvaried => "unvaried",
+            Self::Constant => "constant",
+        }
+    }
+}
+
+/// A value with what is known of its error.
+///
+/// The interval at `alpha` contains a limit exactly when neither one-sided p-value at that limit is below `alpha`, as long
+/// as the limit is in the metric's range.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Measurement {
+    /// The metric, or the weighted sum of the models' metrics.
+    pub value: f64,
+    /// Usable rows.
+    pub rows: u64,
+    /// Their clusters, if rows are clustered.
+    pub clusters: Option<u64>,
+    /// How the interval and the p-values are computed.
+    pub method: Method,
+    pub(crate) law: Law,
+    /// The values that are possible at all; intervals are cut there.
+    pub(crate) range: (f64, f64),
+}
+
+/// The sampling law of the value.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Law {
+    /// The value does not vary. The models agree to the bit on every row, or all losses are equal: nothing in the data
+    /// speaks of another value, and a self-comparison must come out exact.
+    Point,
+    /// The studentised value follows the reference distribution.
+    Studentised { error: f64, reference: Reference },
+    /// The value is a share, seen through a scale.
+    Share(Proportion, Scale),
+    /// The value is a paired difference of shares.
+    Difference(PairedDifference),
+    /// No variation in this many trials, each of which can move the value by at most `step`.
+    Unvaried { trials: f64, step: f64 },
+}
+
+/// How a metric depends on a share.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Scale {
+    /// The metric is the share.
+    Identity,
+    /// F1 is `2 J / (1 + J)` of the share `J = TP / (TP + FP + FN)`, the Jaccard index.
+    F1,
+}
+
+impl Measurement {
+    /// The limits that are exceeded with the chance `alpha_per_side` each: a two-sided interval at
+    /// `1 - 2 alpha_per_side`, each end of which is a one-sided limit at `1 - alpha_per_side`.
+    #[must_use]
+    pub fn interval(&self, alpha_per_side: f64) -> (f64, f64) {
+        let z = self.reference().critical(alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
+        let around = |half: f64| (self.value - half, self.value + half);
+        let (low, high) = match self.law {
+            Law::Point => around(0.0),
+            Law::Studentised { error, .. } => around(z * error),
+            Law::Share(share, scale) => scale.interval(share.interval(z)),
+            Law::Difference(difference) => difference.interval(z),
+            Law::Unvaried { trials, step } => around(step * unseen(trials, z)),
+        };
+        (low.max(self.range.0), high.min(self.range.1))
+    }
+
+    /// The one-sided p-value of "the truth is at least `limit`" against "it is below".
+    #[must_use]
+    pub fn p_below(&self, limit: f64) -> f64 {
+        self.reference().at_most(self.statistic(limit))
+    }
+
+    /// The one-sided p-value of "the truth is at most `limit`" against "it is above".
+    #[must_use]
+    pub fn p_above(&self, limit: f64) -> f64 {
+        self.reference().at_most(-self.statistic(limit))
+    }
+
+    /// The standard error: estimated, or for a score method that of the plug-in variance; 0 without variation.
+    #[must_use]
+    pub fn standard_error(&self) -> f64 {
+        match self.law {
+            Law::Point | Law::Unvaried { .. } => 0.0,
+            Law::Studentised { error, .. } => error,
+            Law::Share(share, scale) => scale.standard_error(share),
+            Law::Difference(PairedDifference { trials, gained, lost }) => {
+                ((gained + lost) / trials - self.value * self.value).max(0.0).sqrt() / trials.sqrt()
+            }
+        }
+    }
+
+    /// About how many more rows would decide: as many as put `limit` outside the one-sided interval at `alpha_per_side`,
+    /// if the estimate stays where it is and new rows come in clusters like the old ones.
+    ///
+    /// Every statistic here grows with the root of the number of rows, which the answer inverts. `Some(0)` when it is
+    /// decided already; none when the estimate sits on the limit or does not vary.
+    #[must_use]
+    pub fn needs_rows(&self, limit: f64, alpha_per_side: f64) -> Option<u64> {
+        let statistic = self.statistic(limit).abs();
+        if statistic == 0.0 || statistic.is_infinite() {
+            return None;
+        }
+        let mut factor = 1.0;
+        for _ in 0..REFINEMENTS {
+            let critical = self.reference_after(factor).critical(alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
+            factor = (critical / statistic).powi(2).max(1.0);
+        }
+        Some(((factor - 1.0) * self.rows as f64).ceil() as u64)
+    }
+
+    /// How far the value is above `limit`, in standard errors under "the truth is `limit`".
+    fn statistic(&self, limit: f64) -> f64 {
+        let excess = self.value - limit;
+        match self.law {
+            _ if excess == 0.0 => 0.0,
+            Law::Point => f64::INFINITY.copysign(excess),
+            Law::Studentised { error, .. } => excess / error,
+            Law::Share(share, scale) => share.statistic(scale.share(limit)),
+            Law::Difference(difference) => difference.statistic(limit),
+            Law::Unvaried { trials, step } => unseen_statistic(trials, excess.abs() / step).copysign(excess),
+        }
+    }
+
+    fn reference(&self) -> Reference {
+        self.reference_after(1.0)
+    }
+
+    /// The reference distribution with `factor` times as many rows.
+    fn reference_after(&self, factor: f64) -> Reference {
+        match self.law {
+            Law::Studentised { reference: Reference::Student(degrees), .. } => {
+                Reference::Student((degrees + 1.0) * factor - 1.0)
+            }
+            _ => Reference::Normal,
+        }
+    }
+}
+
+/// Rounds of adapting Student's quantile to the number of clusters it asks for. The quantile hardly moves after two.
+const REFINEMENTS: usize = 8;
+
+impl Scale {
+    fn interval(self, (low, high): (f64, f64)) -> (f64, f64) {
+        (self.metric(low), self.metric(high))
+    }
+
+    fn metric(self, share: f64) -> f64 {
+        match self {
+            Self::Identity => share,
+            Self::F1 => 2.0 * share / (1.0 + share),
+        }
+    }
+
+    /// The share at which the metric is `metric`.
+    fn share(self, metric: f64) -> f64 {
+        let metric = metric.clamp(0.0, 1.0);
+        match self {
+            Self::Identity => metric,
+            Self::F1 => metric / (2.0 - metric),
+        }
+    }
+
+    fn standard_error(self, Proportion { successes, trials }: Proportion) -> f64 {
+        let share = successes / trials;
+        let slope = match self {
+            Self::Identity => 1.0,
+            Self::F1 => 2.0 / (1.0 + share).powi(2),
+        };
+        slope * (share * (1.0 - share) / trials).max(0.0).sqrt()
+    }
+}

@@ -1,0 +1,27 @@
+//! The summaries: what can be known about rows in one pass, each in a file of its own.
+//!
+//! To add one: write the file, name it here, and name its type in [`for_every_summary`](crate::for_every_summary).
+//! The law tests and the engine's registration follow from that list.
+
+pub mod exact_sum;
+pub mod moments;
+pub mod presence;
+pub mod ranks;
+pub mod rows;
+pub mod spread;
+pub mod total_order;
+pub mod wire;
+
+pub use moments::Moments;
+pub use presence::Presence;
+pub use ranks::Ranks;
+pub use rows::{Columns, RowCounts, Task};
+pub use spread::{Spread, SpreadParams};
+
+/// Hands the list of all summary types to the macro `$then`, as `then!(Moments, Presence, Ranks, Spread)`.
+#[macro_export]
+macro_rules! for_every_summary {
+    ($then:ident) => {
+        $then!(Moments, Presence, Ranks, Spread);
+    };
+}

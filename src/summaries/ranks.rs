@@ -1,0 +1,203 @@
+//! The exact multiset of labels and scores, for what depends on their order: ROC AUC, distances, curves.
+//!
+//! Memory grows with the number of *distinct* tuples of cluster, label and scores: small for scores of few digits, the
+//! number of rows at worst. Above [`MAX_TUPLES`] an update is refused.
+//!
+//! Tuples are integers that sort as the values do. New ones are appended, and sorted and counted whenever there are as
+//! many new ones as settled ones, so that each is moved only a logarithmic number of times.
+
+use anyhow::{Result, ensure};
+use arrow::array::ArrayRef;
+use arrow::datatypes::Fields;
+
+use crate::summaries::rows::{Columns, Row, RowCounts};
+use crate::summaries::total_order::{from_key, to_key};
+use crate::summaries::wire;
+use crate::summary::Summary;
+
+/// The most distinct tuples that are kept: 2 GB for two models in clusters, at 40 bytes each.
+pub const MAX_TUPLES: usize = 50_000_000;
+
+/// Below this many new tuples, sorting waits.
+const SMALL: usize = 4096;
+
+/// The multiset.
+#[derive(Clone, Debug, Default)]
+pub struct Ranks {
+    rows: RowCounts,
+    tuples: Tuples,
+}
+
+/// Distinct tuples with their counts, column by column, sorted by cluster, label and scores.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RankColumns {
+    /// The cluster of each tuple, if rows are clustered.
+    pub clusters: Option<Vec<u64>>,
+    /// The label of each tuple.
+    pub labels: Vec<f64>,
+    /// For each model, its score in each tuple.
+    pub scores: Vec<Vec<f64>>,
+    /// How many rows each tuple stands for.
+    pub counts: Vec<u64>,
+}
+
+impl Ranks {
+    /// The rows seen and the reasons why some could not be used.
+    #[must_use]
+    pub fn rows(&self) -> &RowCounts {
+        &self.rows
+    }
+
+    /// How many models scored the rows; 0 as long as no row was seen.
+    #[must_use]
+    pub fn models(&self) -> usize {
+        self.rows.missing.len()
+    }
+
+    /// Usable rows with label 1.
+    #[must_use]
+    pub fn positives(&self) -> u64 {
+        let label = self.tuples.width.saturating_sub(1 + self.models());
+        let tuples = self.tuples.iter().filter(|(tuple, _)| tuple[label] == to_key(1.0));
+        tuples.map(|(_, count)| count.cast_unsigned()).sum()
+    }
+
+    /// The multiset as columns.
+    #[must_use]
+    pub fn columns(&self) -> RankColumns {
+        let tuples = self.tuples.settled();
+        let label = tuples.width.saturating_sub(1 + self.models());
+        let column = |index: usize| tuples.iter().map(|(tuple, _)| from_key(tuple[index])).collect::<Vec<_>>();
+        RankColumns {
+            clusters: (label == 1).then(|| tuples.iter().map(|(tuple, _)| cluster_from_key(tuple[0])).collect()),
+            labels: column(label),
+            scores: (0..self.models()).map(|model| column(label + 1 + model)).collect(),
+            counts: tuples.counts.iter().map(|count| count.cast_unsigned()).collect(),
+        }
+    }
+}
+
+impl PartialEq for Ranks {
+    fn eq(&self, other: &Self) -> bool {
+        let (left, right) = (self.tuples.settled(), other.tuples.settled());
+        self.rows == other.rows && left.values == right.values && left.counts == right.counts
+    }
+}
+
+impl Summary for Ranks {
+    const NAME: &'static str = "mg_ranks";
+    type Params = Columns;
+
+    fn fields() -> Fields {
+        wire::fields(&["rows", "tuples", "counts"])
+    }
+
+    fn update(&mut self, params: &Columns, columns: &[ArrayRef]) -> Result<()> {
+        let tuples = &mut self.tuples;
+        self.rows.take(params, columns, |row| tuples.push(params.clustered, row))?;
+        tuples.settle_if_worthwhile();
+        ensure!(
+            tuples.settled <= MAX_TUPLES,
+            "more than {MAX_TUPLES} distinct rows of labels and scores; round the scores or declare a sample"
+        );
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.rows.merge(other.rows);
+        self.tuples.append(other.tuples);
+        self.tuples.settle_if_worthwhile();
+    }
+
+    fn write(&self) -> Vec<ArrayRef> {
+        let tuples = self.tuples.settled();
+        wire::write(vec![self.rows.write(), tuples.values, tuples.counts])
+    }
+
+    fn read(state: &[ArrayRef], row: usize) -> Result<Self> {
+        let [rows, values, counts] = wire::read(state, row)?;
+        let rows = RowCounts::read(&rows)?;
+        let (k, width) = (rows.missing.len(), values.len() / counts.len().max(1));
+        ensure!(counts.is_empty() || width == k + 1 || width == k + 2, "ranks of impossible shape");
+        ensure!(values.len() == width * counts.len(), "ranks without all their values");
+        ensure!(rows.are_accounted_for(&counts), "ranks of other rows than were counted");
+        let mut tuples = Tuples { width, values, counts, settled: 0 };
+        tuples.settle();
+        Ok(Self { rows, tuples })
+    }
+
+    fn size(&self) -> usize {
+        let Tuples { values, counts, .. } = &self.tuples;
+        size_of::<Self>() + self.rows.heap_size() + (values.capacity() + counts.capacity()) * size_of::<i64>()
+    }
+}
+
+/// Tuples of `width` integers, one after the other, and their counts.
+#[derive(Clone, Debug, Default)]
+struct Tuples {
+    width: usize,
+    values: Vec<i64>,
+    counts: Vec<i64>,
+    /// How many tuples, from the first, are sorted and distinct.
+    settled: usize,
+}
+
+impl Tuples {
+    fn push(&mut self, clustered: bool, row: Row<'_>) {
+        self.width = usize::from(clustered) + 1 + row.scores.len();
+        self.values.extend(clustered.then(|| cluster_to_key(row.cluster)));
+        self.values.push(to_key(row.label));
+        self.values.extend(row.scores.iter().map(|&score| to_key(score)));
+        self.counts.push(1);
+    }
+
+    fn append(&mut self, other: Self) {
+        if self.counts.is_empty() {
+            *self = other;
+            return;
+        }
+        self.values.extend(other.values);
+        self.counts.extend(other.counts);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[i64], i64)> {
+        self.values.chunks(self.width.max(1)).zip(self.counts.iter().copied())
+    }
+
+    fn settle_if_worthwhile(&mut self) {
+        if self.counts.len() - self.settled > self.settled.max(SMALL) || self.counts.len() > MAX_TUPLES {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.settled < self.counts.len() {
+            *self = self.settled();
+        }
+    }
+
+    /// The same multiset, all settled.
+    fn settled(&self) -> Self {
+        if self.settled == self.counts.len() {
+            return self.clone();
+        }
+        let mut sorted = self.iter().collect::<Vec<_>>();
+        sorted.sort_unstable();
+        let mut settled = Self { width: self.width, ..Self::default() };
+        for run in sorted.chunk_by(|(left, _), (right, _)| left == right) {
+            settled.values.extend(run[0].0);
+            settled.counts.push(run.iter().fold(0, |total, (_, count)| total.saturating_add(*count)));
+        }
+        settled.settled = settled.counts.len();
+        settled
+    }
+}
+
+/// The cluster as an integer that sorts as it does.
+fn cluster_to_key(cluster: u64) -> i64 {
+    (cluster ^ 1 << 63).cast_signed()
+}
+
+fn cluster_from_key(key: i64) -> u64 {
+    key.cast_unsigned() ^ 1 << 63
+}

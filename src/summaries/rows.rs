@@ -1,0 +1,236 @@
+//! Labelled, scored rows: what the columns hold, which rows can be used, and why the others cannot.
+
+use anyhow::{Context, Result, ensure};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, PrimitiveArray, UInt64Array};
+use arrow::datatypes::{ArrowPrimitiveType, Float64Type, UInt64Type};
+use serde::{Deserialize, Serialize};
+
+use crate::summaries::total_order::{from_key, to_key};
+
+/// The cluster of the rows whose cluster is null. A row that really has this key is in the same cluster as they are.
+pub const NULL_CLUSTER: u64 = u64::MAX;
+
+/// What labels and scores mean.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Labels are 0 or 1, scores are probabilities of 1, and a score of at least `threshold` decides for 1.
+    Binary {
+        /// The lowest score that decides for 1.
+        threshold: f64,
+    },
+    /// Labels and scores are finite numbers on one scale.
+    Regression,
+}
+
+/// The columns of a batch: `label: Float64`, then `scores` times `score: Float64`, then, if `clustered`,
+/// `cluster: UInt64`. All may hold nulls.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Debug)]
+pub struct Columns {
+    /// What labels and scores mean.
+    pub task: Task,
+    /// How many models scored the rows: how many score columns there are.
+    pub scores: usize,
+    /// Whether the last column names the cluster of a row.
+    pub clustered: bool,
+}
+
+/// How many rows were seen, and how many could not be used for which reason. A row counts once under each of its
+/// defects. The lists have one entry per model, and none as long as no row was seen.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RowCounts {
+    /// Rows seen.
+    pub rows: i64,
+    /// Rows without any defect: those that the numbers are about.
+    pub used: i64,
+    /// Rows whose label is null.
+    pub unlabelled: i64,
+    /// Rows whose label is outside the task's domain: not 0 or 1, or not finite.
+    pub bad_labels: i64,
+    /// Rows whose score is null.
+    pub missing: Vec<i64>,
+    /// Rows whose score is not finite, or so far from the label that the squared error is not.
+    pub not_finite: Vec<i64>,
+    /// Rows whose score is finite and not a probability.
+    pub out_of_range: Vec<i64>,
+    smallest_bad_label: Option<i64>,
+}
+
+/// A row without defects.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The cluster; 0 when rows are not clustered.
+    pub cluster: u64,
+    /// The label.
+    pub label: f64,
+    /// The scores, one per model.
+    pub scores: &'a [f64],
+}
+
+impl RowCounts {
+    /// The smallest label outside the task's domain, by total order, as an example for a message.
+    #[must_use]
+    pub fn bad_label(&self) -> Option<f64> {
+        self.smallest_bad_label.map(from_key)
+    }
+
+    /// Counts the rows of a batch and hands those without defects to `each`.
+    ///
+    /// # Errors
+    /// When the arrays are not what `columns` says.
+    pub fn take(&mut self, columns: &Columns, arrays: &[ArrayRef], mut each: impl FnMut(Row<'_>)) -> Result<()> {
+        let batch = Batch::new(columns, arrays)?;
+        let mut scores = vec![0.0; columns.scores];
+        for row in 0..batch.label.len() {
+            if self.take_row(columns.task, &batch, row, &mut scores) {
+                let label = batch.label.value(row) + 0.0;
+                each(Row { cluster: batch.cluster(row), label, scores: &scores });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the rows that `other` has counted.
+    pub fn merge(&mut self, other: Self) {
+        let Self { rows, used, unlabelled, bad_labels, missing, not_finite, out_of_range, smallest_bad_label } = other;
+        self.resize(missing.len());
+        self.rows = self.rows.saturating_add(rows);
+        self.used = self.used.saturating_add(used);
+        self.unlabelled = self.unlabelled.saturating_add(unlabelled);
+        self.bad_labels = self.bad_labels.saturating_add(bad_labels);
+        add(&mut self.missing, &missing);
+        add(&mut self.not_finite, &not_finite);
+        add(&mut self.out_of_range, &out_of_range);
+        self.smallest_bad_label = smaller(self.smallest_bad_label, smallest_bad_label);
+    }
+
+    /// The counts as integers, for the wire.
+    #[must_use]
+    pub fn write(&self) -> Vec<i64> {
+        let label = [i64::from(self.smallest_bad_label.is_some()), self.smallest_bad_label.unwrap_or(0)];
+        let fixed = [self.rows, self.used, self.unlabelled, self.bad_labels];
+        let lists = [&self.missing[..], &self.not_finite, &self.out_of_range].concat();
+        [&fixed[..], &label, &lists].concat()
+    }
+
+    /// The inverse of [`RowCounts::write`].
+    ///
+    /// # Errors
+    /// When the integers are not what it makes.
+    pub fn read(wire: &[i64]) -> Result<Self> {
+        let (&[rows, used, unlabelled, bad_labels, has_label, label], lists) =
+            wire.split_first_chunk().context("row counts that end early")?;
+        ensure!(lists.len() % 3 == 0, "row counts of models that do not agree in number");
+        let list = |index: usize| lists[index * lists.len() / 3..(index + 1) * lists.len() / 3].to_vec();
+        let [missing, not_finite, out_of_range] = std::array::from_fn(list);
+        let smallest_bad_label = (has_label == 1).then_some(label);
+        Ok(Self { rows, used, unlabelled, bad_labels, missing, not_finite, out_of_range, smallest_bad_label })
+    }
+
+    /// Whether `counts` are counts that add up to the usable rows.
+    #[must_use]
+    pub fn are_accounted_for(&self, counts: &[i64]) -> bool {
+        let total = counts.iter().try_fold(0_i64, |total, &count| total.checked_add(count).filter(|_| count >= 0));
+        total == Some(self.used)
+    }
+
+    /// Bytes held on the heap.
+    #[must_use]
+    pub fn heap_size(&self) -> usize {
+        let Self { missing, not_finite, out_of_range, .. } = self;
+        (missing.capacity() + not_finite.capacity() + out_of_range.capacity()) * size_of::<i64>()
+    }
+
+    fn resize(&mut self, models: usize) {
+        let models = models.max(self.missing.len());
+        for list in [&mut self.missing, &mut self.not_finite, &mut self.out_of_range] {
+            list.resize(models, 0);
+        }
+    }
+
+    /// Counts one row, and leaves its scores in `scores` when it has no defect.
+    fn take_row(&mut self, task: Task, batch: &Batch<'_>, row: usize, scores: &mut [f64]) -> bool {
+        self.resize(scores.len());
+        self.rows += 1;
+        let label = batch.label.is_valid(row).then(|| batch.label.value(row));
+        let mut usable = self.take_label(task, label);
+        for (model, score) in scores.iter_mut().enumerate() {
+            let array = batch.scores[model];
+            *score = array.value(row) + 0.0;
+            usable &= self.take_score(task, model, label, array.is_valid(row).then_some(*score));
+        }
+        self.used += i64::from(usable);
+        usable
+    }
+
+    fn take_label(&mut self, task: Task, label: Option<f64>) -> bool {
+        let Some(label) = label else {
+            self.unlabelled += 1;
+            return false;
+        };
+        let good = match task {
+            Task::Binary { .. } => label == 0.0 || label == 1.0,
+            Task::Regression => label.is_finite(),
+        };
+        if !good {
+            self.bad_labels += 1;
+            self.smallest_bad_label = smaller(self.smallest_bad_label, Some(to_key(label)));
+        }
+        good
+    }
+
+    fn take_score(&mut self, task: Task, model: usize, label: Option<f64>, score: Option<f64>) -> bool {
+        let binary = matches!(task, Task::Binary { .. });
+        let defects = match score {
+            None => &mut self.missing,
+            Some(score) if !score.is_finite() => &mut self.not_finite,
+            Some(score) if binary && !(0.0..=1.0).contains(&score) => &mut self.out_of_range,
+            Some(score) if !binary && label.is_some_and(|label| is_too_far(label, score)) => &mut self.not_finite,
+            Some(_) => return true,
+        };
+        defects[model] += 1;
+        false
+    }
+}
+
+fn is_too_far(label: f64, score: f64) -> bool {
+    label.is_finite() && !((label - score) * (label - score)).is_finite()
+}
+
+fn smaller(left: Option<i64>, right: Option<i64>) -> Option<i64> {
+    left.into_iter().chain(right).min()
+}
+
+/// Adds counts; those of a hostile peer must not overflow.
+fn add(counts: &mut [i64], more: &[i64]) {
+    counts.iter_mut().zip(more).for_each(|(count, more)| *count = count.saturating_add(*more));
+}
+
+struct Batch<'a> {
+    label: &'a Float64Array,
+    scores: Vec<&'a Float64Array>,
+    clusters: Option<&'a UInt64Array>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(columns: &Columns, arrays: &'a [ArrayRef]) -> Result<Self> {
+        let expected = 1 + columns.scores + usize::from(columns.clustered);
+        ensure!(columns.scores > 0 && arrays.len() == expected, "{} columns where {expected} are expected", arrays.len());
+        ensure!(arrays.iter().all(|array| array.len() == arrays[0].len()), "columns of unequal length");
+        let scores = arrays[1..=columns.scores].iter().map(primitive::<Float64Type>).collect::<Result<_>>()?;
+        let clusters = columns.clustered.then(|| primitive::<UInt64Type>(&arrays[columns.scores + 1]));
+        Ok(Self { label: primitive::<Float64Type>(&arrays[0])?, scores, clusters: clusters.transpose()? })
+    }
+
+    fn cluster(&self, row: usize) -> u64 {
+        self.clusters.map_or(0, |keys| if keys.is_valid(row) { keys.value(row) } else { NULL_CLUSTER })
+    }
+}
+
+/// `array` as an array of `T`.
+///
+/// # Errors
+/// When it is of another type.
+pub fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<&PrimitiveArray<T>> {
+    array.as_primitive_opt().with_context(|| format!("a column of {} where {} is expected", array.data_type(), T::DATA_TYPE))
+}

@@ -1,0 +1,135 @@
+//! What a run judges: the spec with its models and datasets opened, their schemas, sizes and digests known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use arrow::datatypes::{Schema, SchemaRef};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::Serialize;
+
+use crate::artifact::path;
+use crate::score::Judged;
+use crate::spec::Spec;
+
+/// The two models of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The model that the candidate is compared with.
+    Baseline,
+    /// The model under judgement.
+    Candidate,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Baseline => "baseline",
+            Self::Candidate => "candidate",
+        })
+    }
+}
+
+/// A dataset that has been opened.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// Its name in the spec.
+    pub name: String,
+    /// Its Parquet files, sorted.
+    pub files: Vec<PathBuf>,
+    /// The schema of the files.
+    pub schema: SchemaRef,
+    /// The number of rows.
+    pub rows: u64,
+    /// The digest of the files.
+    pub sha256: String,
+}
+
+/// What a run judges.
+#[derive(Debug)]
+pub struct Target {
+    /// The spec.
+    pub spec: Spec,
+    /// The datasets that the suite needs, by name.
+    pub datasets: BTreeMap<String, Dataset>,
+    /// The model under judgement.
+    pub candidate: Judged,
+    /// The model that it is compared with.
+    pub baseline: Option<Judged>,
+}
+
+/// Opens the named datasets of a spec.
+///
+/// # Errors
+/// When a file is missing, empty, cut off, or unlike its neighbours.
+pub fn open(spec: &Spec, datasets: &BTreeSet<String>) -> Result<BTreeMap<String, Dataset>> {
+    datasets.iter().map(|name| Ok((name.clone(), Dataset::open(spec, name)?))).collect()
+}
+
+impl Target {
+    /// The model of a side, if the spec has it.
+    #[must_use]
+    pub fn judged(&self, side: Side) -> Option<&Judged> {
+        match side {
+            Side::Candidate => Some(&self.candidate),
+            Side::Baseline => self.baseline.as_ref(),
+        }
+    }
+
+    /// An opened dataset.
+    ///
+    /// # Errors
+    /// When the suite did not name it.
+    pub fn dataset(&self, name: &str) -> Result<&Dataset> {
+        self.datasets.get(name).with_context(|| format!("dataset `{name}` was not opened for this suite"))
+    }
+}
+
+impl Dataset {
+    fn open(spec: &Spec, name: &str) -> Result<Self> {
+        let context = || format!("dataset `{name}` cannot be read");
+        let data = spec.written.data.get(name).with_context(context)?;
+        let mut files = Vec::new();
+        for pattern in data.patterns() {
+            files.extend(path::expand(&spec.folder, pattern).with_context(context)?);
+        }
+        files.sort();
+        files.dedup();
+        let (schema, rows) = parquet_facts(&files).with_context(context)?;
+        let sha256 = path::sha256_of_all(&files)?;
+        Ok(Self { name: name.to_owned(), files, schema, rows, sha256 })
+    }
+}
+
+/// The schema that all files share, and their rows together.
+///
+/// # Errors
+/// When a file is no Parquet, is cut off, or has other columns than the first.
+pub fn parquet_facts(files: &[PathBuf]) -> Result<(SchemaRef, u64)> {
+    let mut facts: Option<(SchemaRef, u64)> = None;
+    for file in files {
+        let (schema, rows) = facts_of_one(file)?;
+        facts = Some(match facts {
+            None => (schema, rows),
+            Some((first, so_far)) => {
+                let alike = first.fields() == schema.fields();
+                ensure!(alike, "`{}` has other columns or types than `{}`", file.display(), files[0].display());
+                (first, so_far + rows)
+            }
+        });
+    }
+    facts.context("no files")
+}
+
+fn facts_of_one(file: &PathBuf) -> Result<(SchemaRef, u64)> {
+    let opened = File::open(file).with_context(|| format!("`{}` cannot be opened", file.display()))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(opened)
+        .with_context(|| format!("`{}` is not a complete Parquet file", file.display()))?;
+    let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
+    let fields = reader.schema().fields().clone();
+    Ok((Arc::new(Schema::new(fields)), rows))
+}

@@ -1,0 +1,251 @@
+//! The laws of [`Summary`], for every summary of the list, on generated rows with everything in them that rows can have.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, UInt64Array};
+use modelgate::summaries::presence::PresenceParams;
+use modelgate::summaries::{Columns, Moments, Presence, Ranks, Spread, SpreadParams, Task};
+use modelgate::summary::Summary;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// The columns that a summary takes under given parameters.
+trait Asked: Summary {
+    fn asks() -> Vec<(Self::Params, Vec<Kind>)>;
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// A column of `Float64`.
+    Number,
+    /// A column of `UInt64`.
+    Cluster,
+    /// A column of any type; here too the numbers.
+    Any,
+}
+
+/// One generated row, of which a summary takes as many numbers as it has columns for.
+#[derive(Clone, Debug)]
+struct Row {
+    numbers: [Option<f64>; 5],
+    cluster: Option<u64>,
+}
+
+impl Asked for Moments {
+    fn asks() -> Vec<(Columns, Vec<Kind>)> {
+        labelled_scores()
+    }
+}
+
+impl Asked for Presence {
+    fn asks() -> Vec<(PresenceParams, Vec<Kind>)> {
+        vec![(PresenceParams { columns: 1 }, vec![Kind::Any]), (PresenceParams { columns: 3 }, vec![Kind::Any; 3])]
+    }
+}
+
+impl Asked for Ranks {
+    fn asks() -> Vec<(Columns, Vec<Kind>)> {
+        labelled_scores()
+    }
+}
+
+impl Asked for Spread {
+    fn asks() -> Vec<(SpreadParams, Vec<Kind>)> {
+        vec![(SpreadParams {}, vec![Kind::Number])]
+    }
+}
+
+fn labelled_scores() -> Vec<(Columns, Vec<Kind>)> {
+    let tasks = [Task::Binary { threshold: 0.5 }, Task::Regression];
+    let shapes = [(1, false), (2, false), (2, true), (4, true)];
+    let asks = tasks.into_iter().flat_map(|task| shapes.map(|(scores, clustered)| Columns { task, scores, clustered }));
+    let kinds = |columns: &Columns| {
+        let mut kinds = vec![Kind::Number; 1 + columns.scores];
+        kinds.extend(columns.clustered.then_some(Kind::Cluster));
+        kinds
+    };
+    asks.map(|columns| (columns, kinds(&columns))).collect()
+}
+
+/// Mostly labels and probabilities, so that rows can be used; sometimes anything at all.
+fn number() -> impl Strategy<Value = Option<f64>> {
+    let hostile = [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, -1.5];
+    prop_oneof![
+        6 => prop::sample::select(vec![0.0, 1.0, -0.0]).prop_map(Some),
+        8 => (0..=20_i32).prop_map(|twentieths| Some(f64::from(twentieths) / 20.0)),
+        4 => (0.0..1.0).prop_map(Some),
+        1 => prop::sample::select(hostile.to_vec()).prop_map(Some),
+        1 => any::<f64>().prop_map(Some),
+        1 => Just(None),
+    ]
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    let label = prop_oneof![9 => prop::sample::select(vec![0.0, 1.0]).prop_map(Some), 1 => number()];
+    let cluster = prop_oneof![8 => (0..4_u64).prop_map(Some), 1 => Just(Some(u64::MAX)), 1 => Just(None)];
+    (label, [number(), number(), number(), number()], cluster).prop_map(|(label, [a, b, c, d], cluster)| Row {
+        numbers: [label, a, b, c, d],
+        cluster,
+    })
+}
+
+fn rows() -> impl Strategy<Value = Vec<Row>> {
+    vec(row(), 0..40)
+}
+
+fn arrays(kinds: &[Kind], rows: &[Row]) -> Vec<ArrayRef> {
+    let column = |(index, kind): (usize, &Kind)| match kind {
+        Kind::Number | Kind::Any => Arc::new(rows.iter().map(|row| row.numbers[index]).collect::<Float64Array>()) as ArrayRef,
+        Kind::Cluster => Arc::new(rows.iter().map(|row| row.cluster).collect::<UInt64Array>()),
+    };
+    kinds.iter().enumerate().map(column).collect()
+}
+
+fn summary<S: Summary>(params: &S::Params, kinds: &[Kind], rows: &[Row]) -> S {
+    let mut summary = S::default();
+    summary.update(params, &arrays(kinds, rows)).unwrap();
+    summary
+}
+
+fn merged<S: Summary>(parts: impl IntoIterator<Item = S>) -> S {
+    parts.into_iter().fold(S::default(), |mut all, part| {
+        all.merge(part);
+        all
+    })
+}
+
+/// Equal as values, and to the byte on the wire.
+#[track_caller]
+fn assert_same<S: Summary>(left: &S, right: &S) {
+    assert_eq!(left, right);
+    assert_eq!(left.write(), right.write());
+}
+
+fn merging_is_commutative_and_associative<S: Asked>(rows: &[Row]) {
+    for (params, kinds) in S::asks() {
+        let third = rows.len() / 3;
+        let parts = [&rows[..third], &rows[third..2 * third], &rows[2 * third..]];
+        let [a, b, c] = parts.map(|part| summary::<S>(&params, &kinds, part));
+        let left = merged([merged([a.clone(), b.clone()]), c.clone()]);
+        assert_same(&left, &merged([a.clone(), merged([b.clone(), c.clone()])]));
+        assert_same(&left, &merged([c, b, a]));
+    }
+}
+
+fn the_default_is_neutral<S: Asked>(rows: &[Row]) {
+    for (params, kinds) in S::asks() {
+        let own = summary::<S>(&params, &kinds, rows);
+        assert_same(&merged([S::default(), own.clone()]), &own);
+        assert_same(&merged([own.clone(), S::default()]), &own);
+    }
+}
+
+fn chunking_and_order_change_nothing<S: Asked>(rows: &[Row], chunk: usize) {
+    for (params, kinds) in S::asks() {
+        let whole = summary::<S>(&params, &kinds, rows);
+        let mut chunked = S::default();
+        for part in rows.chunks(chunk).rev() {
+            chunked.update(&params, &arrays(&kinds, part)).unwrap();
+            chunked.update(&params, &arrays(&kinds, &[])).unwrap();
+        }
+        assert_same(&whole, &chunked);
+        assert_same(&whole, &merged(rows.chunks(chunk).map(|part| summary(&params, &kinds, part))));
+    }
+}
+
+fn the_state_travels<S: Asked>(rows: &[Row]) {
+    for (params, kinds) in S::asks() {
+        let own = summary::<S>(&params, &kinds, rows);
+        let state = own.write();
+        assert_eq!(state.len(), S::fields().len());
+        for (array, field) in state.iter().zip(&S::fields()) {
+            assert_eq!((array.len(), array.data_type()), (1, field.data_type()), "{}", S::NAME);
+        }
+        assert_same(&S::read(&state, 0).unwrap(), &own);
+        assert!(S::read(&state, 1).is_err() && S::read(&state[1..], 0).is_err());
+    }
+}
+
+fn no_rows_leave_the_default<S: Asked>() {
+    for (params, kinds) in S::asks() {
+        assert_same(&summary::<S>(&params, &kinds, &[]), &S::default());
+        assert_same(&S::read(&S::default().write(), 0).unwrap(), &S::default());
+    }
+}
+
+fn wrong_columns_are_refused<S: Asked>(row: Row) {
+    for (params, kinds) in S::asks() {
+        let good = arrays(&kinds, &[row.clone()]);
+        let strings = Arc::new(arrow::array::StringArray::from(vec!["1"])) as ArrayRef;
+        let wrong_type = [&[strings], &good[1..]].concat();
+        let bad = [&good[1..], &[&good[..], &good[..1]].concat(), &wrong_type];
+        for columns in bad.into_iter().take(if kinds[0] == Kind::Any { 2 } else { 3 }) {
+            let mut summary = S::default();
+            assert!(summary.update(&params, columns).is_err());
+            assert_same(&summary, &S::default());
+        }
+    }
+}
+
+fn size_counts_what_is_held<S: Asked>(rows: &[Row]) {
+    for (params, kinds) in S::asks() {
+        assert!(summary::<S>(&params, &kinds, rows).size() >= S::default().size());
+        assert!(S::default().size() >= size_of::<S>());
+    }
+}
+
+fn names_are_distinct(names: &[&str]) {
+    let distinct = names.iter().collect::<std::collections::BTreeSet<_>>();
+    assert!(distinct.len() == names.len() && names.iter().all(|name| name.starts_with("mg_")), "{names:?}");
+}
+
+macro_rules! laws {
+    ($($summary:ident),+) => {
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+            #[test]
+            fn merge(rows in rows()) {
+                $(merging_is_commutative_and_associative::<$summary>(&rows);)+
+            }
+
+            #[test]
+            fn neutral(rows in rows()) {
+                $(the_default_is_neutral::<$summary>(&rows);)+
+            }
+
+            #[test]
+            fn chunking(rows in rows(), chunk in 1..7_usize) {
+                $(chunking_and_order_change_nothing::<$summary>(&rows, chunk);)+
+            }
+
+            #[test]
+            fn travel(rows in rows()) {
+                $(the_state_travels::<$summary>(&rows);)+
+            }
+
+            #[test]
+            fn size(rows in rows()) {
+                $(size_counts_what_is_held::<$summary>(&rows);)+
+            }
+        }
+
+        #[test]
+        fn empty() {
+            $(no_rows_leave_the_default::<$summary>();)+
+        }
+
+        #[test]
+        fn refusal() {
+            let row = Row { numbers: [Some(1.0); 5], cluster: Some(1) };
+            $(wrong_columns_are_refused::<$summary>(row.clone());)+
+        }
+
+        #[test]
+        fn names() {
+            names_are_distinct(&[$($summary::NAME),+]);
+        }
+    };
+}
+
+modelgate::for_every_summary!(laws);
