@@ -147,10 +147,11 @@ fn explain(check: Option<&str>) -> Result<ExitCode> {
         let lines = checks::CHECKS.iter().map(|kind| format!("{:<26}{}\n", kind.name, docs::summary(kind)));
         return print(&lines.collect::<String>());
     };
-    let kind = checks::find(name).with_context(|| match nearest(name, checks::CHECKS.iter().map(|kind| kind.name)) {
-        Some(near) => format!("there is no check `{name}`; did you mean `{near}`?"),
-        None => format!("there is no check `{name}`; `modelgate explain` lists them"),
-    })?;
+    let kind =
+        checks::find(name).with_context(|| match nearest(name, checks::CHECKS.iter().map(|kind| kind.name)) {
+            Some(near) => format!("there is no check `{name}`; did you mean `{near}`?"),
+            None => format!("there is no check `{name}`; `modelgate explain` lists them"),
+        })?;
     print(&docs::page(kind))
 }
 

@@ -46,12 +46,20 @@ pub fn page(kind: &Kind) -> String {
     let schema = (kind.schema)(&mut SchemaGenerator::default()).to_value();
     let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
     let (summary, rest) = text.split_once("\n\n").unwrap_or((text, ""));
-    let mut page = format!("# {}\n\n{summary}\n\n{}\n\n## Keys\n\n", kind.name, rest.replace("\n# ", "\n## ").replacen("# ", "## ", 1));
+    let mut page = format!(
+        "# {}\n\n{summary}\n\n{}\n\n## Keys\n\n",
+        kind.name,
+        rest.replace("\n# ", "\n## ").replacen("# ", "## ", 1)
+    );
     page.push_str("| key | default | meaning |\n|---|---|---|\n");
     for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let _ = writeln!(page, "| `{key}` | {} | {} |", default(&schema, key, property), meaning(property));
     }
-    let _ = writeln!(page, "| `severity` | `block` | {} |", meaning(&Severity::json_schema(&mut SchemaGenerator::default()).to_value()));
+    let _ = writeln!(
+        page,
+        "| `severity` | `block` | {} |",
+        meaning(&Severity::json_schema(&mut SchemaGenerator::default()).to_value())
+    );
     page
 }
 

@@ -29,12 +29,7 @@ impl Subject {
     /// A claim about a slice of a dataset.
     #[must_use]
     pub fn slice(dataset: &str, metric: &str, slice: &str) -> Self {
-        Self {
-            dataset: dataset.to_owned(),
-            metric: Some(metric.to_owned()),
-            slice: slice.to_owned(),
-            column: None,
-        }
+        Self { dataset: dataset.to_owned(), metric: Some(metric.to_owned()), slice: slice.to_owned(), column: None }
     }
 
     /// A claim about a column of a dataset.

@@ -5,8 +5,9 @@ use crate::stats::distance::kolmogorov_smirnov;
 use crate::stats::rank::auc;
 use crate::stats::weights::range;
 use crate::stats::{Distance, Joint, Measurement, Metric, Sample, Undefined};
-use crate::summaries::moments::{Means, Term};
+use crate::summaries::moments::Means;
 use crate::summaries::ranks::RankColumns;
+use crate::summaries::term::Term;
 use crate::summaries::{Moments, Ranks, Spread};
 
 /// What a metric can be measured on.

@@ -113,7 +113,11 @@ fn open_predictions(folder: &Path, written: &written::PredictionsScorer) -> Resu
     let files = path::expand(folder, &written.predictions).context("the predictions cannot be read")?;
     let (schema, _) = crate::target::parquet_facts(&files)?;
     if schema.field_with_name(&written.score).is_err() {
-        bail!("`{}` has no column `{}`; name the column of the scores with `score:`", written.predictions, written.score);
+        bail!(
+            "`{}` has no column `{}`; name the column of the scores with `score:`",
+            written.predictions,
+            written.score
+        );
     }
     Ok(Judged {
         source: format!("predictions:{}", written.predictions),
@@ -132,9 +136,5 @@ fn open_onnx(folder: &Path, written: &written::OnnxScorer) -> Result<Judged> {
         positive: written.positive.clone(),
         inputs: written.inputs.clone(),
     };
-    Ok(Judged {
-        source: format!("onnx:{}", written.onnx),
-        sha256,
-        scorer: Scorer::Onnx(OnnxModel { model, mapping }),
-    })
+    Ok(Judged { source: format!("onnx:{}", written.onnx), sha256, scorer: Scorer::Onnx(OnnxModel { model, mapping }) })
 }

@@ -111,7 +111,8 @@ impl Spec {
             None if suites.is_empty() && name == "all" => vec!["*".to_owned()],
             None => bail!("suite {} is not declared; there are: {}", quoted(name), known.join(", ")),
         };
-        let entries = self.entries()?.into_iter().filter(|entry| patterns.iter().any(|p| matches(p, entry.name))).collect();
+        let entries =
+            self.entries()?.into_iter().filter(|entry| patterns.iter().any(|p| matches(p, entry.name))).collect();
         Ok(Selection { suite: name.to_owned(), entries })
     }
 
@@ -171,7 +172,9 @@ fn entry(index: usize, written: &Map<String, Value>) -> Result<Entry, Problem> {
     };
     let mut config = config.as_object().cloned().unwrap_or_default();
     let severity = match config.remove("severity") {
-        Some(severity) => serde_json::from_value(severity).map_err(|e| Problem::value(&at.key("severity"), e.to_string()))?,
+        Some(severity) => {
+            serde_json::from_value(severity).map_err(|e| Problem::value(&at.key("severity"), e.to_string()))?
+        }
         None => Severity::default(),
     };
     let check = kind.configure(Value::Object(config)).map_err(|e| Problem::value(&at, e.to_string()))?;

@@ -3,6 +3,7 @@
 //! Nothing here knows a summary, a check or an engine, and no function returns a NaN: a number that is not defined is an
 //! [`Undefined`] with its reason.
 
+pub mod band;
 pub mod bisection;
 pub mod curve;
 pub mod decision;

@@ -9,6 +9,7 @@ pub mod presence;
 pub mod ranks;
 pub mod rows;
 pub mod spread;
+pub mod term;
 pub mod total_order;
 pub mod wire;
 

@@ -75,7 +75,7 @@ pub struct Claim {
     pub p_value: Option<f64>,
     /// See [`Claim::p_value`].
     pub adjusted_p_value: Option<f64>,
-    /// About how many more rows would decide it.
+    /// About how many more rows would decide it, before the correction for the other claims.
     pub needs_rows: Option<u64>,
 }
 
@@ -84,7 +84,7 @@ pub struct Claim {
 pub fn judge(statements: Vec<Statement>, policy: &Policy) -> Vec<Claim> {
     let families = [Severity::Block, Severity::Warn].map(|severity| family(&statements, severity, policy));
     let corrected: Vec<Option<multiplicity::Judged>> = (0..statements.len())
-        .map(|number| families.iter().flatten().find(|(member, _)| *member == number).map(|(_, judged)| judged.clone()))
+        .map(|number| families.iter().flatten().find(|(member, _)| *member == number).map(|(_, judged)| *judged))
         .collect();
     statements
         .into_iter()
@@ -137,7 +137,7 @@ fn claim(statement: Statement, corrected: Option<multiplicity::Judged>) -> Claim
         Finding::Tested { inside: true, p_value, .. } => (Verdict::Pass, None, Some(*p_value), None),
         Finding::Tested { inside: false, p_value, needs_rows } => {
             let reason = "the interval reaches beyond the limit, and not far enough to say that it is broken";
-            (Verdict::Inconclusive, Some(reason.to_owned()), Some(*p_value), *needs_rows)
+            (Verdict::Inconclusive, Some(reason.to_owned()), Some(*p_value), needs_rows.filter(|rows| *rows > 0))
         }
         Finding::Fact { holds: true, .. } => (Verdict::Pass, None, None, None),
         Finding::Fact { holds: false, reason } => (Verdict::Fail, reason.clone(), None, None),

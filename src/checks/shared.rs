@@ -143,7 +143,9 @@ impl Rows {
 
     fn too_few(&self, slice: &Grouping, counts: &RowCounts, positives: u64) -> Option<Finding> {
         let used = u64::try_from(counts.used).unwrap_or(0);
-        let least = |found, least, what: &str| (found < least).then(|| (format!("too few {what}: {found}, at least {least} needed"), least - found));
+        let least = |found, least, what: &str| {
+            (found < least).then(|| (format!("too few {what}: {found}, at least {least} needed"), least - found))
+        };
         let short = if used == 0 {
             Some(("no usable rows".to_owned(), self.policy.min_rows))
         } else {
@@ -209,7 +211,8 @@ fn number_column(plan: &Plan<'_>, dataset: &str, name: &str, at: &Path) -> Resul
     if kind.is_numeric() || *kind == arrow::datatypes::DataType::Boolean {
         return Ok(());
     }
-    let message = format!("column {} of dataset {} holds {kind}, where a number is needed", quoted(name), quoted(dataset));
+    let message =
+        format!("column {} of dataset {} holds {kind}, where a number is needed", quoted(name), quoted(dataset));
     Err(Problem::value(at, message).remedy("write numbers to the Parquet file, for classes 0 and 1").into())
 }
 
@@ -278,7 +281,11 @@ impl MetricTicket {
     }
 }
 
-fn wrap<S: crate::summary::Summary>(groups: Groups<S>, grouping: &Grouping, into: fn(S) -> Sample) -> Vec<(String, Sample)> {
+fn wrap<S: crate::summary::Summary>(
+    groups: Groups<S>,
+    grouping: &Grouping,
+    into: fn(S) -> Sample,
+) -> Vec<(String, Sample)> {
     groups.of(grouping).into_iter().map(|(name, summary)| (name, into(summary))).collect()
 }
 
@@ -352,11 +359,13 @@ impl Margin {
         max_drop: Option<Amount>,
         max_rise: Option<Amount>,
     ) -> Result<Self, Refusal> {
-        let (right, wrong) = if metric.higher_is_better() { ("max_drop", "max_rise") } else { ("max_rise", "max_drop") };
+        let (right, wrong) =
+            if metric.higher_is_better() { ("max_drop", "max_rise") } else { ("max_rise", "max_drop") };
         let (amount, mistaken) = if metric.higher_is_better() { (max_drop, max_rise) } else { (max_rise, max_drop) };
         let better = if metric.higher_is_better() { "higher" } else { "lower" };
         if mistaken.is_some() {
-            let problem = Problem::key(&plan.at(wrong), format!("{} is better when it is {better}", quoted(metric.name())));
+            let problem =
+                Problem::key(&plan.at(wrong), format!("{} is better when it is {better}", quoted(metric.name())));
             return Err(problem.remedy(format!("say `{right}`")).into());
         }
         amount.map(|amount| Self { key: right, amount }).ok_or_else(|| {

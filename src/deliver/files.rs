@@ -43,7 +43,8 @@ pub fn clear(folder: &Path) -> Result<()> {
     for name in FILES {
         let file = folder.join(name);
         if file.exists() {
-            std::fs::remove_file(&file).with_context(|| format!("`{}` of an earlier run cannot be removed", file.display()))?;
+            std::fs::remove_file(&file)
+                .with_context(|| format!("`{}` of an earlier run cannot be removed", file.display()))?;
         }
     }
     Ok(())

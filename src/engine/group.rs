@@ -4,8 +4,8 @@ use anyhow::Result;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::DFSchema;
-use datafusion::functions_aggregate::expr_fn::grouping as grouped_away;
 use datafusion::functions::expr_fn::coalesce;
+use datafusion::functions_aggregate::expr_fn::grouping as grouped_away;
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 use datafusion::prelude::SessionContext;
 
@@ -54,7 +54,9 @@ impl<'g> Groups<'g> {
     /// The group that a row of the answer is about; nothing where the row is a condition not met.
     pub(super) fn of_row(&self, batch: &RecordBatch, row: usize) -> Option<(Grouping, String)> {
         for (number, grouping) in self.groupings.iter().enumerate() {
-            let belongs = batch.column_by_name(&flag(number)).is_some_and(|flag| flag.as_primitive::<Int32Type>().value(row) == 0);
+            let belongs = batch
+                .column_by_name(&flag(number))
+                .is_some_and(|flag| flag.as_primitive::<Int32Type>().value(row) == 0);
             if belongs {
                 return group_name(batch, row, number, grouping).map(|name| (grouping.clone(), name));
             }

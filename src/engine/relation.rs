@@ -27,7 +27,8 @@ pub(super) async fn overlap(context: &SessionContext, target: &Target, ask: &Ove
     let shared = matched(context, rows, seen, ask)?;
     let key: Vec<Expr> = (0..ask.key.len()).map(|part| ident(part_name("fresh", part))).collect();
     let by_key = shared.aggregate(key.clone(), vec![count(lit(1)).alias("mg:rows")])?;
-    let counts = by_key.clone().aggregate(vec![], vec![count(lit(1)).alias("keys"), sum(ident("mg:rows")).alias("rows")])?;
+    let counts =
+        by_key.clone().aggregate(vec![], vec![count(lit(1)).alias("keys"), sum(ident("mg:rows")).alias("rows")])?;
     let examples = by_key
         .sort(key.iter().map(|part| part.clone().sort(true, false)).collect())?
         .limit(0, Some(EXAMPLES))?
@@ -42,7 +43,8 @@ pub(super) async fn overlap(context: &SessionContext, target: &Target, ask: &Ove
 }
 
 async fn keys(context: &SessionContext, files: &[std::path::PathBuf], key: &[String], side: &str) -> Result<DataFrame> {
-    let named: Vec<Expr> = key.iter().enumerate().map(|(part, column)| ident(column).alias(part_name(side, part))).collect();
+    let named: Vec<Expr> =
+        key.iter().enumerate().map(|(part, column)| ident(column).alias(part_name(side, part))).collect();
     Ok(session::read(context, files).await?.select(named)?)
 }
 
@@ -56,7 +58,12 @@ fn matched(context: &SessionContext, rows: DataFrame, seen: DataFrame, ask: &Ove
 }
 
 /// Counts how a predictions file matches the datasets that it scores.
-pub(super) async fn joined(context: &SessionContext, target: &Target, side: Side, datasets: &[String]) -> Result<Joined> {
+pub(super) async fn joined(
+    context: &SessionContext,
+    target: &Target,
+    side: Side,
+    datasets: &[String],
+) -> Result<Joined> {
     let judged = target.judged(side).with_context(|| format!("the spec has no {side}"))?;
     let Scorer::Predictions(predictions) = &judged.scorer else { return Ok(Joined::default()) };
     let id = view::id(&target.spec.written.columns)?;
@@ -87,7 +94,8 @@ fn part_column(side: &str, part: usize) -> datafusion::common::Column {
 
 async fn number(frame: &DataFrame, column: &str) -> Result<u64> {
     let batches = frame.clone().collect().await?;
-    let value = batches.iter().find(|batch| batch.num_rows() > 0).and_then(|batch| batch.column_by_name(column).cloned());
+    let value =
+        batches.iter().find(|batch| batch.num_rows() > 0).and_then(|batch| batch.column_by_name(column).cloned());
     let value = value.context("a count came back empty")?;
     let value = value.as_primitive::<Int64Type>();
     Ok(if value.is_null(0) { 0 } else { u64::try_from(value.value(0))? })

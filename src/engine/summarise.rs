@@ -80,13 +80,18 @@ fn call(ask: &SummaryAsk, inputs: &[Input]) -> Result<Expr> {
 
 fn decode(batches: &[RecordBatch], groups: &Groups<'_>, asks: &[&SummaryAsk]) -> Result<Vec<States>> {
     let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    ensure!(found <= MOST_GROUPS, "the slices cut the rows into {found} groups, more than {MOST_GROUPS}: slice by fewer values");
+    ensure!(
+        found <= MOST_GROUPS,
+        "the slices cut the rows into {found} groups, more than {MOST_GROUPS}: slice by fewer values"
+    );
     let mut states: Vec<States> = asks.iter().map(|_| States::new()).collect();
     for batch in batches {
         for row in 0..batch.num_rows() {
             let Some((grouping, name)) = groups.of_row(batch, row) else { continue };
             for (number, ask) in asks.iter().enumerate() {
-                if let (true, Some(answer)) = (ask.groupings.contains(&grouping), batch.column_by_name(&answer_name(number))) {
+                if let (true, Some(answer)) =
+                    (ask.groupings.contains(&grouping), batch.column_by_name(&answer_name(number)))
+                {
                     states[number].insert((grouping.clone(), name.clone()), udaf::state(answer, row)?);
                 }
             }

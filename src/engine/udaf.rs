@@ -70,9 +70,8 @@ impl<S: Summary> AggregateUDFImpl for SummaryAggregate<S> {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let named = |field: &FieldRef| {
-            Arc::new(field.as_ref().clone().with_name(format_state_name(args.name, field.name())))
-        };
+        let named =
+            |field: &FieldRef| Arc::new(field.as_ref().clone().with_name(format_state_name(args.name, field.name())));
         Ok(S::fields().iter().map(named).collect())
     }
 

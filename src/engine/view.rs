@@ -75,7 +75,8 @@ impl<'t> View<'t> {
     }
 
     fn mature_label(&self, window: Window, embargo_days: u32) -> Result<Expr> {
-        let known_at = self.columns().known_at.as_deref().context("`columns.known_at` says when the label became known")?;
+        let known_at =
+            self.columns().known_at.as_deref().context("`columns.known_at` says when the label became known")?;
         let cut_off = self.window(window)? + lit(length(window)) + lit(days(embargo_days));
         Ok(when(instant(known_at).lt_eq(cut_off), self.label()).end()?)
     }
@@ -133,9 +134,10 @@ async fn scores_by_id(
 ) -> Result<DataFrame> {
     let id = id(columns)?;
     let frame = session::read(context, &predictions.files).await?;
-    let unique = frame
-        .filter(ident(id).is_not_null())?
-        .aggregate(vec![ident(id)], vec![count(lit(1)).alias("mg:times"), min(ident(&predictions.score)).alias("mg:score")])?;
+    let unique = frame.filter(ident(id).is_not_null())?.aggregate(
+        vec![ident(id)],
+        vec![count(lit(1)).alias("mg:times"), min(ident(&predictions.score)).alias("mg:score")],
+    )?;
     let score = when(ident("mg:times").eq(lit(1)), ident("mg:score")).end()?;
     Ok(unique.select(vec![ident(id).alias(joined_id(side)), score.alias(joined_score(side))])?)
 }

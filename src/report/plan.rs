@@ -48,7 +48,14 @@ fn scans(target: &Target, prepared: &Prepared<'_>) -> Vec<Scan> {
         let Some(dataset) = target.datasets.get(&ask.dataset) else { continue };
         let (scan, inputs) = scans.entry(&ask.dataset).or_insert_with(|| {
             let (files, rows) = (dataset.files.len(), dataset.rows);
-            let scan = Scan { dataset: ask.dataset.clone(), files, rows, rows_scored: 0, summaries: vec![], groupings: vec![] };
+            let scan = Scan {
+                dataset: ask.dataset.clone(),
+                files,
+                rows,
+                rows_scored: 0,
+                summaries: vec![],
+                groupings: vec![],
+            };
             (scan, Vec::new())
         });
         scan.summaries.push(format!("{} {}", ask.summary, ask.params));

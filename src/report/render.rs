@@ -50,7 +50,10 @@ pub fn html(report: &Report) -> Result<String> {
 /// # Errors
 /// As [`terminal`].
 pub fn validated(spec: &Spec) -> Result<String> {
-    render("validated.txt", context! { path => spec.path.display().to_string(), spec => Value::from(Serde(&spec.written)) })
+    render(
+        "validated.txt",
+        context! { path => spec.path.display().to_string(), spec => Value::from(Serde(&spec.written)) },
+    )
 }
 
 /// What a run would read and ask.
@@ -74,7 +77,9 @@ fn render(template: &str, context: Value) -> Result<String> {
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build() {
+    if let Ok(syntax) =
+        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()
+    {
         environment.set_syntax(syntax);
     }
     macro_rules! templates {

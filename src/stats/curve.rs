@@ -173,3 +173,77 @@ fn extent(scores: &[f64]) -> (f64, f64) {
     let high = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if low >= 0.0 && high <= 1.0 { (0.0, 1.0) } else { (low, high) }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use super::*;
+    use crate::stats::random::uniform;
+
+    /// Rows whose label is 1 with the chance that their score says.
+    fn calibrated(rows: u64) -> Sample {
+        let scores = (0..rows).map(|row| uniform(1, 0, row)).collect::<Vec<_>>();
+        let label = |(row, score): (u64, &f64)| f64::from(u8::from(uniform(1, 1, row) < *score));
+        let labels = (0..rows).zip(&scores).map(label).collect();
+        Sample { clusters: None, labels, counts: vec![1; scores.len()], scores: vec![scores] }
+    }
+
+    fn small(labels: &[f64], scores: &[f64], counts: &[u64]) -> Sample {
+        Sample { clusters: None, labels: labels.to_vec(), scores: vec![scores.to_vec()], counts: counts.to_vec() }
+    }
+
+    fn area(points: &[RocPoint]) -> f64 {
+        let trapezoid = |pair: &[RocPoint]| {
+            let width = pair[1].false_positive_rate - pair[0].false_positive_rate;
+            width * f64::midpoint(pair[0].true_positive_rate, pair[1].true_positive_rate)
+        };
+        points.windows(2).map(trapezoid).sum()
+    }
+
+    #[test]
+    fn a_thinned_curve_is_the_curve_to_the_eye() {
+        let sample = calibrated(5000);
+        let points = roc(&sample, 0).unwrap();
+        let exact = crate::stats::rank::auc(&sample, &[1.0]).unwrap().value;
+        assert!((100..=MAX_POINTS).contains(&points.len()), "{}", points.len());
+        assert!((area(&points) - exact).abs() < 0.002, "{} {exact}", area(&points));
+        let ends =
+            [points[0], points[points.len() - 1]].map(|point| (point.false_positive_rate, point.true_positive_rate));
+        assert_eq!(ends, [(0.0, 0.0), (1.0, 1.0)]);
+    }
+
+    #[test]
+    fn a_short_curve_has_a_point_per_score() {
+        let points = roc(&small(&[0.0, 1.0, 1.0], &[0.2, 0.2, 0.9], &[3, 1, 1]), 0).unwrap();
+        let found =
+            points.iter().map(|point| (point.false_positive_rate, point.true_positive_rate)).collect::<Vec<_>>();
+        assert_eq!(found, [(0.0, 0.0), (0.0, 0.5), (1.0, 1.0)]);
+        assert!(matches!(
+            roc(&small(&[1.0], &[0.5], &[2]), 0),
+            Err(Undefined::OneClass { positives: 2, negatives: 0 })
+        ));
+    }
+
+    #[test]
+    fn calibration_bins_are_equal_and_cover_the_diagonal() {
+        let bins = calibration(&calibrated(5000), 0).unwrap();
+        assert!(bins.len() == 10 && bins.iter().all(|bin| bin.rows == 500));
+        assert!(bins.iter().filter(|bin| bin.low <= bin.mean_score && bin.mean_score <= bin.high).count() >= 8);
+    }
+
+    #[test]
+    fn equal_scores_stay_in_one_bin() {
+        let bins = calibration(&small(&[0.0, 1.0, 0.0], &[0.1, 0.5, 0.5], &[1, 60, 39]), 0).unwrap();
+        assert_eq!(bins.iter().map(|bin| bin.rows).collect::<Vec<_>>(), [100]);
+        assert_eq!((bins[0].observed, bins[0].mean_score), (0.6, 0.496));
+    }
+
+    #[test]
+    fn every_row_is_in_the_histogram_once() {
+        let bins = histogram(&small(&[0.0, 1.0, 1.0], &[0.0, 1.0, 0.5], &[2, 3, 4]), 0).unwrap();
+        assert_eq!((bins.len(), bins[0].negatives, bins[29].positives, bins[15].positives), (30, 2, 3, 4));
+        assert_eq!((bins[0].low, bins[29].high), (0.0, 1.0));
+        let one = histogram(&small(&[0.0, 1.0], &[7.0, 7.0], &[1, 1]), 0).unwrap();
+        assert_eq!(one, [HistogramBin { low: 7.0, high: 7.0, negatives: 1, positives: 1 }]);
+    }
+}

@@ -113,7 +113,8 @@ impl Decisions {
 
     /// One row, or cluster, moves the weighted sum by no more than all the weights of one sign.
     fn unvaried(&self, metric: Metric, weights: &[f64]) -> Law {
-        let trials = weighted(weights).filter_map(|(model, _)| Some(self.ratio(metric, model).ok()?.share(metric).trials));
+        let trials =
+            weighted(weights).filter_map(|(model, _)| Some(self.ratio(metric, model).ok()?.share(metric).trials));
         let trials = trials.fold(self.shares.clusters.map_or(f64::INFINITY, |clusters| clusters as f64), f64::min);
         let side = |sign: f64| weights.iter().map(|weight| (sign * weight).max(0.0)).sum::<f64>();
         Law::Unvaried { trials, step: side(1.0).max(side(-1.0)) }

@@ -6,27 +6,20 @@
 //! (Montiel Olea and Plagborg-Moeller, Journal of Applied Econometrics 34 (2019) 1-17; Chernozhukov, Chetverikov and
 //! Kato, Annals of Statistics 41 (2013) 2786-2819), and `|sup |D_n| - sup |D||` is at most the band's half-width.
 //!
-//! Assumed: rows, or clusters, are independent and many enough for the central limit theorem at each threshold; the band
-//! between the thresholds of the grid is as wide as at them. The value itself is exact over all thresholds. Clusters are
-//! often few, so their draws are studentised: divided by the root of a chi-square over its `G - 1` degrees of freedom.
+//! The value is exact over all thresholds; the band is simulated on a grid of them. Noise between the thresholds of the
+//! grid would make the value exceed the truth more often than the band allows, so the lower end and the p-value of "above"
+//! use the largest difference on the grid, which costs a little power. The upper end needs no such care: the truth is
+//! attained at one threshold, and there the value is at least what was seen.
+//!
+//! Assumed: rows, or clusters, are independent and many enough for the central limit theorem at each threshold.
 
+use crate::stats::band::Band;
 use crate::stats::distribution::Reference;
-use crate::stats::proportion::{unseen, unseen_statistic};
-use crate::stats::random::normal;
 use crate::stats::sample::Sample;
 use crate::stats::undefined::Undefined;
 
-/// Thresholds at which the process is simulated: pooled quantiles, and where the distance is.
+/// The most thresholds at which the process is simulated: all there are, or else the pooled quantiles.
 const GRID: usize = 64;
-
-/// Draws of the process: the 5 % point of its supremum is then known to about 0.5 %.
-const DRAWS: usize = 2000;
-
-/// Pivots below this share of the variance are rounding: thresholds between which hardly a row moved.
-const PIVOT_NOISE: f64 = 1e-12;
-
-/// Where the normal number of a draw's scale is, apart from those of the thresholds.
-const SCALE_COUNTER: u64 = 1 << 32;
 
 /// A Kolmogorov-Smirnov distance with what is known of its error.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,18 +32,9 @@ pub struct Distance {
     pub rows: u64,
     /// Their clusters, if rows are clustered.
     pub clusters: Option<u64>,
-    noise: Noise,
-}
-
-/// The law of the supremum of the process around its truth.
-#[derive(Clone, PartialEq, Debug)]
-enum Noise {
-    /// The columns are equal on every row.
-    None,
-    /// All rows differ alike; what differs may have gone unseen in this many rows or clusters.
-    Unvaried { trials: f64 },
-    /// Draws of the supremum, ascending, on `thresholds` thresholds with at most this standard error each.
-    Simulated { suprema: Vec<f64>, error: f64, thresholds: f64, reference: Reference },
+    /// The largest difference on the grid, at most the value.
+    on_grid: f64,
+    band: Band,
 }
 
 /// The distance between the scores of the models `a` and `b`.
@@ -62,20 +46,24 @@ pub fn kolmogorov_smirnov(sample: &Sample, a: usize, b: usize, seed: u64) -> Res
     let clusters = sample.clusters.is_some().then(|| sample.by_cluster());
     match (rows, &clusters) {
         (..2, _) => return Err(Undefined::TooFewRows { rows }),
-        (_, Some(clusters)) if clusters.len() < 2 => return Err(Undefined::TooFewClusters { clusters: clusters.len() as u64 }),
+        (_, Some(clusters)) if clusters.len() < 2 => {
+            return Err(Undefined::TooFewClusters { clusters: clusters.len() as u64 });
+        }
         _ => {}
     }
     let steps = steps(sample, a, b);
     let (value, at) = largest(&steps, rows);
-    let process = Process::new(sample, a, b, grid(&steps, at));
+    let grid = grid(steps);
+    let (on_grid, _) = largest(&grid, rows);
+    let process = Process::new(sample, a, b, &grid);
     let covariance = clusters.as_ref().map_or_else(|| process.covariance(), |clusters| process.sandwich(clusters));
     let clusters = clusters.map(|clusters| clusters.len() as u64);
     let reference = clusters.map_or(Reference::Normal, |clusters| Reference::Student(clusters as f64 - 1.0));
-    let noise = match a == b {
-        true => Noise::None,
-        false => Noise::new(&covariance, clusters.unwrap_or(rows), reference, seed),
+    let band = match a == b {
+        true => Band::Point,
+        false => Band::new(&covariance, clusters.unwrap_or(rows), reference, seed),
     };
-    Ok(Distance { value, at, rows, clusters, noise })
+    Ok(Distance { value, at, rows, clusters, on_grid, band })
 }
 
 impl Distance {
@@ -83,28 +71,28 @@ impl Distance {
     /// largest true difference is at one threshold and of one sign, which is half of what the band allows for.
     #[must_use]
     pub fn interval(&self, alpha_per_side: f64) -> (f64, f64) {
-        let half = self.noise.half_width(2.0 * alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
-        ((self.value - half).max(0.0), (self.value + half).min(1.0))
+        let half = self.band.half_width(2.0 * alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
+        ((self.on_grid - half).max(0.0), (self.value + half).min(1.0))
     }
 
     /// The p-value of "the true distance is at most `limit`" against "it is above".
     #[must_use]
     pub fn p_above(&self, limit: f64) -> f64 {
-        if self.value <= limit { 1.0 } else { self.noise.exceeds(self.value - limit) }
+        if self.on_grid <= limit { 1.0 } else { self.band.exceeds(self.on_grid - limit) }
     }
 
     /// The p-value of "the true distance is at least `limit`" against "it is below".
     #[must_use]
     pub fn p_below(&self, limit: f64) -> f64 {
-        if self.value >= limit { 1.0 } else { self.noise.exceeds(limit - self.value) / 2.0 }
+        if self.value >= limit { 1.0 } else { self.band.exceeds(limit - self.value) / 2.0 }
     }
 
     /// About how many more rows would put `limit` outside the interval, if the value stays where it is. `Some(0)` when it
-    /// is outside already; none when the value sits on the limit or does not vary.
+    /// is outside already; none when the value sits on the limit, or passes it off the grid only, or does not vary.
     #[must_use]
     pub fn needs_rows(&self, limit: f64, alpha_per_side: f64) -> Option<u64> {
-        let half = self.noise.half_width(2.0 * alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
-        let excess = (self.value - limit).abs();
+        let half = self.band.half_width(2.0 * alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
+        let excess = if self.value > limit { self.on_grid - limit } else { limit - self.value };
         let factor = (half / excess).powi(2).max(1.0);
         (excess > 0.0 && half > 0.0).then(|| ((factor - 1.0) * self.rows as f64).ceil() as u64)
     }
@@ -112,51 +100,10 @@ impl Distance {
     /// The name of the method in records.
     #[must_use]
     pub fn method(&self) -> &'static str {
-        match self.noise {
-            Noise::None => "constant",
-            Noise::Unvaried { .. } => "unvaried",
-            Noise::Simulated { .. } => "simulated-band",
-        }
-    }
-}
-
-impl Noise {
-    fn new(covariance: &[Vec<f64>], units: u64, reference: Reference, seed: u64) -> Self {
-        let error = (0..covariance.len()).map(|i| covariance[i][i]).fold(0.0, f64::max).sqrt();
-        if error == 0.0 {
-            return Self::Unvaried { trials: units as f64 };
-        }
-        let factor = cholesky(covariance);
-        let draws = (0..DRAWS as u64).map(|draw| supremum(&factor, seed, draw) / scale(reference, seed, draw));
-        let mut suprema = draws.collect::<Vec<_>>();
-        suprema.sort_by(f64::total_cmp);
-        Self::Simulated { suprema, error, thresholds: covariance.len() as f64, reference }
-    }
-
-    /// The chance that the supremum is at least `excess`, which is above 0: the smaller of two valid ones. The rank among
-    /// the draws cannot fall below one in their number; there the sum over the thresholds of normal tails takes over.
-    fn exceeds(&self, excess: f64) -> f64 {
-        match self {
-            Self::None => 0.0,
-            Self::Unvaried { trials } => 2.0 * Reference::Normal.at_most(-unseen_statistic(*trials, excess)),
-            Self::Simulated { suprema, error, thresholds, reference } => {
-                let larger = suprema.len() - suprema.partition_point(|&supremum| supremum < excess);
-                let rank = (larger + 1) as f64 / (suprema.len() + 1) as f64;
-                (2.0 * thresholds * reference.at_most(-excess / error)).min(rank)
-            }
-        }
-    }
-
-    /// The smallest excess whose chance is at most `alpha`.
-    fn half_width(&self, alpha: f64) -> f64 {
-        match self {
-            Self::None => 0.0,
-            Self::Unvaried { trials } => unseen(*trials, Reference::Normal.critical(alpha / 2.0)),
-            Self::Simulated { suprema, error, thresholds, reference } => {
-                let tail = error * reference.critical(alpha / (2.0 * thresholds));
-                let larger = (alpha * (suprema.len() + 1) as f64).floor() as usize;
-                larger.checked_sub(1).map_or(tail, |index| suprema[suprema.len() - 1 - index].min(tail))
-            }
+        match self.band {
+            Band::Point => "constant",
+            Band::Unvaried { .. } => "unvaried",
+            Band::Simulated { .. } => "simulated-band",
         }
     }
 }
@@ -196,22 +143,17 @@ fn largest(steps: &[Step], rows: u64) -> (f64, f64) {
     (net as f64 / rows as f64, at)
 }
 
-/// The pooled quantiles and the threshold `at`, ascending and distinct, at most [`GRID`].
-fn grid(steps: &[Step], at: f64) -> Vec<f64> {
+/// All steps if they are at most [`GRID`], or else those at which the pooled distribution passes a multiple of `1 / GRID`.
+fn grid(mut steps: Vec<Step>) -> Vec<Step> {
     let total = steps.iter().map(|step| step.rows).sum::<u64>();
-    let (mut passed, mut taken) = (0_u64, 0);
-    let mut grid = vec![at];
-    for step in steps {
+    let (few, mut passed, mut quantile) = (steps.len() <= GRID, 0_u64, 0);
+    steps.retain(|step| {
         passed += step.rows;
-        let quantile = (u128::from(passed) * GRID as u128 / u128::from(total.max(1))) as usize;
-        if quantile > taken && quantile < GRID {
-            grid.push(step.at);
-        }
-        taken = quantile;
-    }
-    grid.sort_by(f64::total_cmp);
-    grid.dedup();
-    grid
+        let before = quantile;
+        quantile = u128::from(passed) * GRID as u128 / u128::from(total);
+        few || quantile > before
+    });
+    steps
 }
 
 /// The process on a grid: each row adds its sign at the thresholds between its two scores.
@@ -223,8 +165,8 @@ struct Process<'a> {
 }
 
 impl<'a> Process<'a> {
-    fn new(sample: &'a Sample, a: &[f64], b: &[f64], grid: Vec<f64>) -> Self {
-        let place = |score: f64| grid.partition_point(|&threshold| threshold < score);
+    fn new(sample: &'a Sample, a: &[f64], b: &[f64], grid: &[Step]) -> Self {
+        let place = |score: f64| grid.partition_point(|step| step.at < score);
         let span = |(&a, &b): (&f64, &f64)| if a < b { (1, place(a), place(b)) } else { (-1, place(b), place(a)) };
         Self { sample, spans: a.iter().zip(b).map(span).collect(), thresholds: grid.len() }
     }
@@ -243,7 +185,8 @@ impl<'a> Process<'a> {
         let totals = self.totals(&(0..self.spans.len()).collect::<Vec<_>>());
         let scale = (rows as f64).powi(2) * rows.saturating_sub(1).max(1) as f64;
         let entry = |i: usize, j: usize| {
-            let comoment = i128::from(rows) * i128::from(products[i][j]) - i128::from(totals[i]) * i128::from(totals[j]);
+            let comoment =
+                i128::from(rows) * i128::from(products[i][j]) - i128::from(totals[i]) * i128::from(totals[j]);
             comoment as f64 / scale
         };
         square(self.thresholds, entry)
@@ -300,39 +243,4 @@ fn add_outer(matrix: &mut [Vec<f64>], vector: &[f64]) {
 
 fn square(size: usize, entry: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
     (0..size).map(|i| (0..size).map(|j| entry(i, j)).collect()).collect()
-}
-
-/// The lower triangular `L` with `L L' = covariance`, row by row; dependent thresholds get a column of zeros.
-fn cholesky(covariance: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let mut factor: Vec<Vec<f64>> = Vec::with_capacity(covariance.len());
-    for (i, row) in covariance.iter().enumerate() {
-        let mut entries = Vec::with_capacity(i + 1);
-        for (j, above) in factor.iter().enumerate() {
-            let rest = row[j] - dot(&entries, above);
-            entries.push(if above[j] > 0.0 { rest / above[j] } else { 0.0 });
-        }
-        let pivot = row[i] - dot(&entries, &entries);
-        entries.push(if pivot > PIVOT_NOISE * row[i] { pivot.sqrt() } else { 0.0 });
-        factor.push(entries);
-    }
-    factor
-}
-
-fn supremum(factor: &[Vec<f64>], seed: u64, draw: u64) -> f64 {
-    let normals = (0..factor.len() as u64).map(|threshold| normal(seed, draw, threshold)).collect::<Vec<_>>();
-    factor.iter().map(|row| dot(row, &normals).abs()).fold(0.0, f64::max)
-}
-
-/// The root of a chi-square over its degrees of freedom, from one normal number by Wilson and Hilferty (1931); 1 for the
-/// normal distribution. With few degrees it can come out as nothing, which would be a supremum without end: so cut.
-fn scale(reference: Reference, seed: u64, draw: u64) -> f64 {
-    let Reference::Student(degrees) = reference else { return 1.0 };
-    let spread = 2.0 / (9.0 * degrees);
-    let cube = 1.0 - spread + spread.sqrt() * normal(seed, draw, SCALE_COUNTER);
-    cube.max(1e-3).powf(1.5)
-}
-
-/// Over the shorter of the two.
-fn dot(left: &[f64], right: &[f64]) -> f64 {
-    left.iter().zip(right).map(|(x, y)| x * y).sum()
 }

@@ -54,7 +54,12 @@ impl Joint {
     /// The standard error of a function of the means with this gradient; exactly zero when it is rounding only.
     #[must_use]
     pub fn standard_error(&self, gradient: &[f64]) -> f64 {
-        let terms = || gradient.iter().zip(&self.covariance).flat_map(|(x, row)| row.iter().zip(gradient).map(move |(c, y)| x * y * c));
+        let terms = || {
+            gradient
+                .iter()
+                .zip(&self.covariance)
+                .flat_map(|(x, row)| row.iter().zip(gradient).map(move |(c, y)| x * y * c))
+        };
         let (variance, parts) = terms().fold((0.0, 0.0), |(sum, parts), term| (sum + term, parts + term.abs()));
         let size = gradient.iter().zip(&self.mean).map(|(x, mean)| (x * mean).abs()).sum::<f64>();
         let error = variance.max(0.0).sqrt();

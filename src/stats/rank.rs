@@ -152,11 +152,7 @@ fn doubled_placements(scores: &[f64], positive: &[bool], counts: &[u64]) -> Vec<
     for ties in order.chunk_by(|&left, &right| scores[left] == scores[right]) {
         let tied = [of_class(ties, false), of_class(ties, true)];
         for &entry in ties {
-            doubled[entry] = if positive[entry] {
-                2 * below[0] + tied[0]
-            } else {
-                2 * (total[1] - below[1]) - tied[1]
-            };
+            doubled[entry] = if positive[entry] { 2 * below[0] + tied[0] } else { 2 * (total[1] - below[1]) - tied[1] };
         }
         below = [below[0] + tied[0], below[1] + tied[1]];
     }

@@ -61,7 +61,10 @@ impl fmt::Display for Undefined {
                 write!(f, "too few clusters: {clusters}, at least 2 needed for an interval")
             }
             Self::TooFewOfAClass { positives, negatives } => {
-                write!(f, "too few of a class: {positives} positives and {negatives} negatives, at least 2 of each needed")
+                write!(
+                    f,
+                    "too few of a class: {positives} positives and {negatives} negatives, at least 2 of each needed"
+                )
             }
             Self::TooLarge => write!(f, "numbers too large to compute with"),
             Self::NotMeasured => write!(f, "not measured: the summary does not hold this metric for these models"),

@@ -99,7 +99,10 @@ impl ExactSum {
         let (&[digits, first], rest) = wire.split_first_chunk().context("a sum that ends before its digits")?;
         ensure!((0..2 * MAX_PLACE).contains(&digits) && first.abs() <= MAX_PLACE, "a sum with impossible digits");
         let (digits, rest) = rest.split_at_checked(usize::try_from(digits)?).context("a sum without all its digits")?;
-        ensure!(digits.iter().all(|digit| digit.abs_diff(0) <= DIGIT_MASK.unsigned_abs()), "a sum with a digit too large");
+        ensure!(
+            digits.iter().all(|digit| digit.abs_diff(0) <= DIGIT_MASK.unsigned_abs()),
+            "a sum with a digit too large"
+        );
         *wire = rest;
         Ok(Self { first: i32::try_from(first)?, digits: digits.to_vec(), pending: 0 })
     }

@@ -19,28 +19,12 @@ use arrow::datatypes::Fields;
 
 use crate::summaries::exact_sum::ExactSum;
 use crate::summaries::rows::{Columns, Row, RowCounts, Task};
+use crate::summaries::term::{TERMS, Term, loss};
 use crate::summaries::wire;
 use crate::summary::Summary;
 
 /// The most models in one summary: the number of decision cells doubles with each.
 pub const MAX_MODELS: usize = 6;
-
-/// Terms per task: log-loss and Brier, or absolute and squared error.
-const TERMS: usize = 2;
-
-/// A loss per row, whose mean over the rows is a metric, or nearly one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Term {
-    /// `-ln` of the probability given to the label, with probabilities clipped to `[EPSILON, 1 - EPSILON]`, which is
-    /// what scikit-learn does for 64-bit floats.
-    LogLoss,
-    /// The squared distance between the probability and the label.
-    Brier,
-    /// The absolute error of a regression.
-    AbsoluteError,
-    /// The squared error of a regression.
-    SquaredError,
-}
 
 /// Means over rows and the covariance of these means.
 #[derive(Clone, PartialEq, Debug)]
@@ -139,8 +123,7 @@ impl Moments {
         let totals = |cluster: &Cluster| cluster.sums[index * k..(index + 1) * k].iter().map(ExactSum::value).collect();
         let products = |i: usize, j: usize| &self.products[index * pairs(k) + pair(i.min(j), i.max(j))];
         let scale = rows as f64 * rows as f64 * rows.saturating_sub(1).max(1) as f64;
-        let sampled =
-            || square(k, |i, j| ExactSum::comoment(rows, products(i, j), &sums[i], &sums[j]) / scale);
+        let sampled = || square(k, |i, j| ExactSum::comoment(rows, products(i, j), &sums[i], &sums[j]) / scale);
         Some(self.means(rows, mean, totals, sampled))
     }
 
@@ -161,7 +144,8 @@ impl Moments {
         let mut meat = vec![vec![0.0; mean.len()]; mean.len()];
         for cluster in self.clusters.values() {
             let size = cluster.rows() as f64;
-            let residual = totals(cluster).iter().zip(mean).map(|(total, mean)| total - size * mean).collect::<Vec<_>>();
+            let residual =
+                totals(cluster).iter().zip(mean).map(|(total, mean)| total - size * mean).collect::<Vec<_>>();
             add_outer(&mut meat, &residual);
         }
         let groups = self.clusters.len() as f64;
@@ -269,35 +253,10 @@ impl Cluster {
     }
 }
 
-impl Term {
-    /// Whether the term is of the binary task, and its index among the terms of its task.
-    fn place(self) -> (bool, usize) {
-        match self {
-            Self::LogLoss => (true, 0),
-            Self::Brier => (true, 1),
-            Self::AbsoluteError => (false, 0),
-            Self::SquaredError => (false, 1),
-        }
-    }
-}
-
 fn cell(task: Task, row: &Row<'_>) -> usize {
     let Task::Binary { threshold } = task else { return 0 };
     let decisions = row.scores.iter().rev().fold(0, |bits, &score| bits << 1 | usize::from(score >= threshold));
     decisions << 1 | usize::from(row.label == 1.0)
-}
-
-fn loss(task: Task, term: usize, label: f64, score: f64) -> f64 {
-    match (task, term) {
-        (Task::Binary { .. }, 0) => log_loss(label, score),
-        (Task::Regression, 0) => (score - label).abs(),
-        _ => (score - label) * (score - label),
-    }
-}
-
-fn log_loss(label: f64, score: f64) -> f64 {
-    let clipped = score.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
-    if label == 1.0 { -clipped.ln() } else { -(-clipped).ln_1p() }
 }
 
 fn add_products(sums: &mut [ExactSum], terms: &[f64]) {

@@ -215,7 +215,11 @@ struct Batch<'a> {
 impl<'a> Batch<'a> {
     fn new(columns: &Columns, arrays: &'a [ArrayRef]) -> Result<Self> {
         let expected = 1 + columns.scores + usize::from(columns.clustered);
-        ensure!(columns.scores > 0 && arrays.len() == expected, "{} columns where {expected} are expected", arrays.len());
+        ensure!(
+            columns.scores > 0 && arrays.len() == expected,
+            "{} columns where {expected} are expected",
+            arrays.len()
+        );
         ensure!(arrays.iter().all(|array| array.len() == arrays[0].len()), "columns of unequal length");
         let scores = arrays[1..=columns.scores].iter().map(primitive::<Float64Type>).collect::<Result<_>>()?;
         let clusters = columns.clustered.then(|| primitive::<UInt64Type>(&arrays[columns.scores + 1]));
@@ -232,5 +236,43 @@ impl<'a> Batch<'a> {
 /// # Errors
 /// When it is of another type.
 pub fn primitive<T: ArrowPrimitiveType>(array: &ArrayRef) -> Result<&PrimitiveArray<T>> {
-    array.as_primitive_opt().with_context(|| format!("a column of {} where {} is expected", array.data_type(), T::DATA_TYPE))
+    array
+        .as_primitive_opt()
+        .with_context(|| format!("a column of {} where {} is expected", array.data_type(), T::DATA_TYPE))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn counts(task: Task, label: &[Option<f64>], score: &[Option<f64>]) -> (RowCounts, Vec<f64>) {
+        let columns = Columns { task, scores: 1, clustered: false };
+        let arrays = [label, score].map(|values| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef);
+        let (mut counts, mut used) = (RowCounts::default(), Vec::new());
+        counts.take(&columns, &arrays, |row| used.push(row.scores[0])).unwrap();
+        (counts, used)
+    }
+
+    #[test]
+    fn every_defect_is_counted_and_leaves_the_row_out() {
+        let label = [Some(1.0), None, Some(2.0), Some(-3.0), Some(0.0), Some(1.0), Some(0.0), Some(f64::NAN)];
+        let score = [Some(0.5), Some(0.6), Some(0.7), None, Some(1.5), Some(f64::NAN), Some(-0.0), Some(2.0)];
+        let (counts, used) = counts(Task::Binary { threshold: 0.5 }, &label, &score);
+        assert_eq!(used, [0.5, 0.0]);
+        assert_eq!((counts.rows, counts.used, counts.unlabelled, counts.bad_labels), (8, 2, 1, 3));
+        assert_eq!(
+            (&counts.missing[..], &counts.not_finite[..], &counts.out_of_range[..]),
+            (&[1][..], &[1][..], &[2][..])
+        );
+        assert_eq!(counts.bad_label(), Some(-3.0));
+    }
+
+    #[test]
+    fn an_error_without_a_finite_square_is_not_finite() {
+        let (counts, used) = counts(Task::Regression, &[Some(1e200), Some(5.0)], &[Some(-1e200), Some(7.0)]);
+        assert_eq!((used, counts.bad_label(), counts.not_finite), (vec![7.0], None, vec![1]));
+    }
 }

@@ -131,3 +131,45 @@ impl Summary for Spread {
 fn widest(left: Option<(i64, i64)>, right: Option<(i64, i64)>) -> Option<(i64, i64)> {
     left.into_iter().chain(right).reduce(|(min, max), (low, high)| (min.min(low), max.max(high)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Float64Array;
+
+    use super::*;
+
+    fn spread(values: &[Option<f64>]) -> Spread {
+        let mut spread = Spread::default();
+        let taken = spread.update(&SpreadParams {}, &[Arc::new(Float64Array::from(values.to_vec()))]);
+        assert!(taken.is_ok());
+        spread
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_counted_apart() {
+        let found = spread(&[Some(2.0), None, Some(f64::NAN), Some(-0.0), Some(4.0), Some(f64::INFINITY)]);
+        assert_eq!((found.rows, found.nulls, found.not_finite, found.used()), (6, 1, 2, 3));
+        assert_eq!(
+            (found.min(), found.max(), found.mean(), found.deviation()),
+            (Some(0.0), Some(4.0), Some(2.0), Some(2.0))
+        );
+    }
+
+    #[test]
+    fn nothing_is_invented_for_too_few_values() {
+        let (none, one) = (spread(&[None]), spread(&[Some(3.0)]));
+        assert_eq!((none.min(), none.mean(), none.deviation()), (None, None, None));
+        assert_eq!((one.mean(), one.deviation()), (Some(3.0), None));
+        assert_eq!(spread(&[Some(f64::MAX), Some(f64::MAX)]).mean(), None);
+    }
+
+    /// Far from zero the sum of squares alone would lose every digit of the deviation.
+    #[test]
+    fn a_large_offset_costs_no_digits() {
+        let found = spread(&[Some(1e15), Some(1e15 + 1.0), Some(1e15 + 2.0)]);
+        assert_eq!((found.mean(), found.deviation()), (Some(1e15 + 1.0), Some(1.0)));
+        assert_eq!(spread(&[Some(0.1); 10]).deviation(), Some(0.0));
+    }
+}

@@ -25,7 +25,8 @@ mod tests {
 
     #[test]
     fn keys_sort_as_the_floats_do() {
-        let ordered = [f64::NEG_INFINITY, -1.5, -f64::MIN_POSITIVE, 0.0, 5e-324, 1.0, f64::MAX, f64::INFINITY, f64::NAN];
+        let ordered =
+            [f64::NEG_INFINITY, -1.5, -f64::MIN_POSITIVE, 0.0, 5e-324, 1.0, f64::MAX, f64::INFINITY, f64::NAN];
         assert!(ordered.windows(2).all(|pair| to_key(pair[0]) < to_key(pair[1])));
         assert!(ordered.iter().all(|&value| from_key(to_key(value)).total_cmp(&value.abs().copysign(value)).is_eq()));
     }

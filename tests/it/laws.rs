@@ -1,5 +1,7 @@
 //! The laws of [`Summary`], for every summary of the list, on generated rows with everything in them that rows can have.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, UInt64Array};
@@ -69,7 +71,8 @@ fn labelled_scores() -> Vec<(Columns, Vec<Kind>)> {
 
 /// Mostly labels and probabilities, so that rows can be used; sometimes anything at all.
 fn number() -> impl Strategy<Value = Option<f64>> {
-    let hostile = [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, -1.5];
+    let hostile =
+        [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN, f64::MIN_POSITIVE, 5e-324, -1.5];
     prop_oneof![
         6 => prop::sample::select(vec![0.0, 1.0, -0.0]).prop_map(Some),
         8 => (0..=20_i32).prop_map(|twentieths| Some(f64::from(twentieths) / 20.0)),
@@ -83,10 +86,8 @@ fn number() -> impl Strategy<Value = Option<f64>> {
 fn row() -> impl Strategy<Value = Row> {
     let label = prop_oneof![9 => prop::sample::select(vec![0.0, 1.0]).prop_map(Some), 1 => number()];
     let cluster = prop_oneof![8 => (0..4_u64).prop_map(Some), 1 => Just(Some(u64::MAX)), 1 => Just(None)];
-    (label, [number(), number(), number(), number()], cluster).prop_map(|(label, [a, b, c, d], cluster)| Row {
-        numbers: [label, a, b, c, d],
-        cluster,
-    })
+    (label, [number(), number(), number(), number()], cluster)
+        .prop_map(|(label, [a, b, c, d], cluster)| Row { numbers: [label, a, b, c, d], cluster })
 }
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
@@ -95,7 +96,9 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 
 fn arrays(kinds: &[Kind], rows: &[Row]) -> Vec<ArrayRef> {
     let column = |(index, kind): (usize, &Kind)| match kind {
-        Kind::Number | Kind::Any => Arc::new(rows.iter().map(|row| row.numbers[index]).collect::<Float64Array>()) as ArrayRef,
+        Kind::Number | Kind::Any => {
+            Arc::new(rows.iter().map(|row| row.numbers[index]).collect::<Float64Array>()) as ArrayRef
+        }
         Kind::Cluster => Arc::new(rows.iter().map(|row| row.cluster).collect::<UInt64Array>()),
     };
     kinds.iter().enumerate().map(column).collect()
@@ -173,9 +176,9 @@ fn no_rows_leave_the_default<S: Asked>() {
     }
 }
 
-fn wrong_columns_are_refused<S: Asked>(row: Row) {
+fn wrong_columns_are_refused<S: Asked>(row: &Row) {
     for (params, kinds) in S::asks() {
-        let good = arrays(&kinds, &[row.clone()]);
+        let good = arrays(&kinds, std::slice::from_ref(row));
         let strings = Arc::new(arrow::array::StringArray::from(vec!["1"])) as ArrayRef;
         let wrong_type = [&[strings], &good[1..]].concat();
         let bad = [&good[1..], &[&good[..], &good[..1]].concat(), &wrong_type];
@@ -238,7 +241,7 @@ macro_rules! laws {
         #[test]
         fn refusal() {
             let row = Row { numbers: [Some(1.0); 5], cluster: Some(1) };
-            $(wrong_columns_are_refused::<$summary>(row.clone());)+
+            $(wrong_columns_are_refused::<$summary>(&row);)+
         }
 
         #[test]

@@ -2,8 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap fails the test")]
 
 mod docs;
-mod gate;
 mod laws;
 mod onnx;
 mod statistics;
-mod tidy;

@@ -139,7 +139,8 @@ impl Check for DataSchema {
         let mut evidence = asked.facts.clone();
         if let Some(ticket) = &asked.presence {
             let presence = answers.summary(ticket)?.all();
-            evidence.extend(asked.not_null.iter().enumerate().map(|(number, name)| self.nulls(name, &presence, number)));
+            evidence
+                .extend(asked.not_null.iter().enumerate().map(|(number, name)| self.nulls(name, &presence, number)));
         }
         for (side, ticket) in &asked.joined {
             let joined = answers.joined(ticket)?;
@@ -243,7 +244,10 @@ impl DataSchema {
 /// Every column that the spec names by its role.
 fn named(columns: &Columns) -> impl Iterator<Item = &String> {
     let optional = [&columns.id, &columns.time, &columns.known_at, &columns.entity];
-    std::iter::once(&columns.label).chain(optional.into_iter().flatten()).chain(&columns.features).chain(&columns.protected)
+    std::iter::once(&columns.label)
+        .chain(optional.into_iter().flatten())
+        .chain(&columns.features)
+        .chain(&columns.protected)
 }
 
 /// A matrix has columns without names: it is fed with the declared features, so it cannot read another.

@@ -126,7 +126,9 @@ impl DriftPrediction {
                     Some(Estimate { value: distance.value, low: shared::finite(low), high: shared::finite(high) });
                 evidence.rows = distance.rows;
                 evidence.method = Some(distance.method().to_owned());
-                shared::clustered(evidence, distance.clusters).detail("at_score", distance.at).detail("seed", asked.seed)
+                shared::clustered(evidence, distance.clusters)
+                    .detail("at_score", distance.at)
+                    .detail("seed", asked.seed)
             }
         })
     }

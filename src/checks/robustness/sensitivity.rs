@@ -226,7 +226,9 @@ fn live_models(plan: &Plan<'_>) -> Result<(), Problem> {
     for side in [Side::Baseline, Side::Candidate] {
         if plan.target().judged(side).is_some_and(|judged| !judged.is_live()) {
             let message = format!("noise needs a model to score again, and the {side} gives fixed scores");
-            return Err(Problem::key(plan.here(), message).remedy("give the model itself with `onnx:`, or remove this check"));
+            return Err(
+                Problem::key(plan.here(), message).remedy("give the model itself with `onnx:`, or remove this check")
+            );
         }
     }
     Ok(())

@@ -15,7 +15,8 @@ fn part(estimate: &Value, name: &str) -> Option<f64> {
 pub(super) fn register(environment: &mut Environment<'_>) {
     environment.add_filter("number", number);
     environment.add_filter("count", count);
-    environment.add_filter("signed", |value: f64| if value >= 0.0 { format!("+{}", number(value)) } else { number(value) });
+    environment
+        .add_filter("signed", |value: f64| if value >= 0.0 { format!("+{}", number(value)) } else { number(value) });
     environment.add_filter("value", |estimate: &Value| part(estimate, "value").map(number));
     environment.add_filter("interval", |estimate: &Value| interval(estimate));
     environment.add_filter("limit", limit);
@@ -33,7 +34,10 @@ pub(super) fn number(value: f64) -> String {
         return format!("{value:.2e}");
     }
     let decimals = (3.0 - magnitude).clamp(0.0, 9.0);
-    format!("{value:.*}", (decimals as usize).max(if magnitude >= -1.0 { 2 } else { 0 }).min(if magnitude >= -1.0 { 4 } else { 9 }))
+    format!(
+        "{value:.*}",
+        (decimals as usize).max(if magnitude >= -1.0 { 2 } else { 0 }).min(if magnitude >= -1.0 { 4 } else { 9 })
+    )
 }
 
 fn count(value: u64) -> String {
@@ -72,6 +76,9 @@ fn paint(text: &Value, what: &str) -> Value {
         "bold" => Style::new().bold(),
         _ => Style::new().dimmed(),
     };
-    let plain = text.as_str().map_or_else(|| text.to_string(), |plain| if text.is_safe() { plain.to_owned() } else { escape::terminal(plain) });
+    let plain = text.as_str().map_or_else(
+        || text.to_string(),
+        |plain| if text.is_safe() { plain.to_owned() } else { escape::terminal(plain) },
+    );
     Value::from_safe_string(format!("{style}{plain}{style:#}"))
 }

@@ -141,7 +141,8 @@ fn similar_values_stay_small() {
 
 #[test]
 fn impossible_states_are_refused() {
-    for state in [&[][..], &[1], &[1, 0], &[1, 1000, 5], &[-1, 0], &[1, 0, 1 << 32], &[1, 0, i64::MIN], &[i64::MAX, 0]] {
+    for state in [&[][..], &[1], &[1, 0], &[1, 1000, 5], &[-1, 0], &[1, 0, 1 << 32], &[1, 0, i64::MIN], &[i64::MAX, 0]]
+    {
         assert!(ExactSum::read(&mut &state[..]).is_err(), "{state:?}");
     }
 }

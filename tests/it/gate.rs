@@ -1,0 +1,554 @@
+//! The program as a user runs it: on the example, on small data that is written here, and on everything that is broken.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use parquet::arrow::ArrowWriter;
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+/// What a run left behind.
+struct Run {
+    code: i32,
+    stderr: String,
+    record: Option<Value>,
+    bytes: Vec<u8>,
+}
+
+impl Run {
+    fn record(&self) -> &Value {
+        self.record.as_ref().unwrap_or_else(|| panic!("exit code {}, no record: {}", self.code, self.stderr))
+    }
+
+    fn claims(&self) -> &Vec<Value> {
+        self.record()["claims"].as_array().unwrap()
+    }
+
+    fn claim(&self, id: &str) -> &Value {
+        let known = || self.claims().iter().map(|claim| claim["id"].to_string()).collect::<Vec<_>>().join("\n");
+        self.claims().iter().find(|claim| claim["id"] == id).unwrap_or_else(|| panic!("no {id} among\n{}", known()))
+    }
+
+    fn verdict(&self, id: &str) -> &str {
+        self.claim(id)["verdict"].as_str().unwrap()
+    }
+
+    fn reason(&self, id: &str) -> &str {
+        self.claim(id)["reason"].as_str().unwrap_or_else(|| panic!("{id} has no reason"))
+    }
+}
+
+/// Runs the gate in a folder, with `out` in it as the folder of the reports.
+fn run(folder: &Path, spec: &Path, out: &Path, arguments: &[&str]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
+    command.current_dir(folder).arg("run").arg(spec).arg("--out").arg(out).args(arguments);
+    let done = command.output().unwrap();
+    let bytes = fs::read(out.join("record.json")).unwrap_or_default();
+    Run {
+        code: done.status.code().unwrap(),
+        stderr: String::from_utf8(done.stderr).unwrap(),
+        record: (!bytes.is_empty()).then(|| serde_json::from_slice(&bytes).unwrap()),
+        bytes,
+    }
+}
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flight-delay")
+}
+
+fn run_example(arguments: &[&str]) -> Run {
+    let out = TempDir::new().unwrap();
+    run(&example(), Path::new("modelgate.yaml"), out.path(), arguments)
+}
+
+fn expected() -> Value {
+    serde_json::from_slice(&fs::read(example().join("expected.json")).unwrap()).unwrap()
+}
+
+/// To a relative 1e-9, the promise of the product.
+#[track_caller]
+fn agrees(what: &str, found: &Value, expected: &Value) {
+    let (Some(found), Some(expected)) = (found.as_f64(), expected.as_f64()) else {
+        panic!("{what}: {found}, expected {expected}");
+    };
+    assert!((found - expected).abs() <= 1e-9 * expected.abs(), "{what}: {found}, expected {expected}");
+}
+
+#[track_caller]
+fn both_agree(what: &str, claim: &Value, candidate: &Value, baseline: &Value) {
+    agrees(&format!("{what}, candidate"), &claim["candidate"]["value"], candidate);
+    agrees(&format!("{what}, baseline"), &claim["baseline"]["value"], baseline);
+    let difference = candidate.as_f64().unwrap() - baseline.as_f64().unwrap();
+    let found = claim["difference"]["value"].as_f64().unwrap();
+    assert!((found - difference).abs() <= 1e-9, "{what}, difference: {found}, expected {difference}");
+}
+
+#[test]
+fn reference() {
+    let (run, expected) = (run_example(&["--suite", "release", "--threads", "1"]), expected());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let (candidate, baseline) = (&expected["metrics"]["candidate"], &expected["metrics"]["baseline"]);
+    let metric = &run.claim("performance.metric/roc_auc/all")["candidate"]["value"];
+    agrees("performance.metric", metric, &candidate["all"]["roc_auc"]);
+    let mut compared = 0;
+    for claim in run.claims().iter().filter(|claim| claim["check"] == "performance.regression") {
+        let (slice, metric) = (text(&claim["subject"]["slice"]), text(&claim["subject"]["metric"]));
+        let slice = if slice == "long-haul" { "distance > 1500" } else { slice };
+        let Some(of_slice) = candidate.get(slice) else { continue };
+        both_agree(&format!("{metric} of {slice}"), claim, &of_slice[metric], &baseline[slice][metric]);
+        assert_eq!(claim["rows"], of_slice["rows"], "{slice}");
+        compared += 1;
+    }
+    // Two metrics over all rows, the long-haul flights, and thirteen of the sixteen carriers.
+    assert_eq!(compared, 2 + 1 + 13);
+    assert_eq!(run.record()["not_tested"].as_array().unwrap().len(), 3);
+    drift_agrees(&run, &expected["against_baseline"]["candidate"]);
+    backtest_agrees(&run, &expected["backtest"]);
+    let seen = &run.claim("leakage.overlap/features/all")["details"]["shared_rows"];
+    assert_eq!(*seen, expected["leakage"]["rows_with_features_in_train"]);
+}
+
+fn drift_agrees(run: &Run, expected: &Value) {
+    agrees("ks", &run.claim("drift.prediction/distance/all")["difference"]["value"], &expected["ks"]);
+    let flips = run.claim("drift.prediction/flips/all");
+    agrees("flips", &flips["difference"]["value"], &expected["flips"]);
+    assert_eq!(flips["details"]["corrected"], expected["corrected"]);
+    assert_eq!(flips["details"]["broken"], expected["broken"]);
+}
+
+fn backtest_agrees(run: &Run, expected: &Value) {
+    let pooled = run.claim("backtest/roc_auc/all");
+    let area = &expected["pooled"]["roc_auc"];
+    both_agree("pooled", pooled, &area["candidate"], &area["baseline"]);
+    assert_eq!(pooled["rows"], expected["pooled"]["rows"]);
+    assert_eq!(pooled["details"]["left_out"], expected["pooled"]["left_out"]);
+    let (windows, months) = (pooled["details"]["windows"].as_array().unwrap(), expected["months"].as_object().unwrap());
+    assert_eq!(windows.len(), months.len());
+    for (window, (month, expected)) in windows.iter().zip(months) {
+        assert_eq!(window["window"], month.as_str());
+        assert_eq!(window["rows"], expected["rows"], "{month}");
+        assert_eq!(window["left_out"], expected["left_out"], "{month}");
+        both_agree(month, window, &expected["roc_auc"]["candidate"], &expected["roc_auc"]["baseline"]);
+    }
+}
+
+const BINARY: [&str; 7] = ["roc_auc", "log_loss", "accuracy", "precision", "recall", "f1", "brier"];
+const REGRESSION: [&str; 2] = ["rmse", "mae"];
+
+/// A spec that asks for every metric of the example, for every slice however small.
+fn every_metric(task: &str, model: &str, metrics: &[&str]) -> String {
+    let written = fs::read_to_string(example().join("modelgate.yaml")).unwrap();
+    let (_, after) = written.split_once("\ncolumns:\n").unwrap();
+    let (columns, _) = after.split_once("\ndata:\n").unwrap();
+    let folder = example().canonicalize().unwrap();
+    let at = |file: &str| format!("\"{}\"", folder.join(file).display());
+    let test = at("data/flights-2013-0[7-9].parquet");
+    let train = at("data/flights-2013-0[1-6].parquet");
+    let (candidate, baseline) = (at(&format!("models/{model}.onnx")), at("models/baseline.onnx"));
+    let lower = |metric: &str| ["log_loss", "brier", "rmse", "mae"].contains(&metric);
+    let checks: String = metrics
+        .iter()
+        .map(|metric| {
+            let (fixed, margin) = if lower(metric) { ("max", "max_rise") } else { ("min", "max_drop") };
+            format!(
+                "  - performance.metric: {{ metric: {metric}, {fixed}: 0.5, slices: all }}\n  \
+                   - performance.regression: {{ metric: {metric}, {margin}: 0.5, slices: all }}\n"
+            )
+        })
+        .collect();
+    format!(
+        "version: 1\nmodel: {{ name: every-metric, task: {task} }}\n\
+         candidate: {{ onnx: {candidate} }}\nbaseline: {{ onnx: {baseline} }}\ncolumns:\n{columns}\n\
+         data: {{ test: {test}, train: {train} }}\npolicy: {{ min_rows: 1, min_positives: 1 }}\n\
+         slices:\n  - by: carrier\n  - by: origin\n  - {{ name: long-haul, where: \"distance > 1500\" }}\n\
+         checks:\n{checks}  - drift.prediction: {{ max_distance: 1, max_flips: 1 }}\n  \
+           - leakage.overlap: {{ between: [train, test], on: [features, entity] }}\n"
+    )
+}
+
+#[test]
+fn reference_of_every_metric() {
+    let expected = expected();
+    for model in ["candidate", "leaky", "swapped"] {
+        let run = run_every_metric("binary", model, &BINARY);
+        metrics_agree(&run, model, &BINARY, &expected["metrics"]);
+        drift_agrees(&run, &expected["against_baseline"][model]);
+        let entity = &run.claim("leakage.overlap/entity/all")["details"];
+        assert_eq!(entity["shared_rows"], expected["leakage"]["rows_with_shared_tail_number"]);
+        assert_eq!(entity["shared_keys"], expected["leakage"]["shared_tail_numbers"]);
+    }
+}
+
+#[test]
+fn reference_of_regression_metrics() {
+    let expected = expected();
+    for model in ["candidate", "leaky", "swapped"] {
+        let run = run_every_metric("regression", model, &REGRESSION);
+        metrics_agree(&run, model, &REGRESSION, &expected["metrics"]);
+    }
+}
+
+fn run_every_metric(task: &str, model: &str, metrics: &[&str]) -> Run {
+    let folder = TempDir::new().unwrap();
+    let spec = folder.path().join("modelgate.yaml");
+    fs::write(&spec, every_metric(task, model, metrics)).unwrap();
+    run(folder.path(), &spec, &folder.path().join("out"), &[])
+}
+
+fn metrics_agree(run: &Run, model: &str, metrics: &[&str], expected: &Value) {
+    for metric in metrics {
+        for (slice, values) in expected[model].as_object().unwrap() {
+            let name = if slice == "distance > 1500" { "long-haul" } else { slice };
+            let what = format!("{model}: {metric} of {slice}");
+            let (value, baseline) = (&values[*metric], &expected["baseline"][slice][*metric]);
+            let alone = run.claim(&format!("performance.metric/{metric}/{name}"));
+            let compared = run.claim(&format!("performance.regression/{metric}/{name}"));
+            if value.is_null() {
+                undefined(&what, alone);
+            } else {
+                agrees(&what, &alone["candidate"]["value"], value);
+                assert_eq!(alone["rows"], values["rows"], "{what}");
+            }
+            if value.is_null() || baseline.is_null() {
+                undefined(&what, compared);
+            } else {
+                both_agree(&what, compared, value, baseline);
+            }
+        }
+    }
+}
+
+/// What is undefined is not decided, and has no number.
+#[track_caller]
+fn undefined(what: &str, claim: &Value) {
+    assert_eq!(claim["verdict"], "inconclusive", "{what}");
+    assert!(claim["reason"].is_string(), "{what}: {claim}");
+    assert!(claim["difference"].is_null(), "{what}: {claim}");
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+#[test]
+fn threads() {
+    let [first, second, third] = ["1", "1", "2"].map(|n| run_example(&["--suite", "release", "--threads", n]));
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    assert!(!first.bytes.is_empty());
+    assert!(first.bytes == second.bytes, "two runs differ");
+    assert!(first.bytes == third.bytes, "two threads give another record than one");
+}
+
+#[test]
+fn verdicts() {
+    let candidate = run_example(&["--suite", "check-in"]);
+    assert_eq!(candidate.code, 0, "{}", candidate.stderr);
+
+    let leaky = run_example(&["--suite", "check-in", "--candidate", "models/leaky.onnx"]);
+    assert_eq!(leaky.code, 1, "{}", leaky.stderr);
+    assert_eq!(leaky.record()["verdict"], "fail");
+    assert_eq!(leaky.verdict("data.schema/inputs/all"), "fail");
+    assert!(leaky.reason("data.schema/inputs/all").contains("`dep_delay`"));
+
+    let swapped = run_example(&["--suite", "check-in", "--candidate", "models/swapped.onnx"]);
+    assert_eq!(swapped.code, 1, "{}", swapped.stderr);
+    assert_eq!(swapped.verdict("performance.regression/roc_auc/all"), "fail");
+    assert_eq!(swapped.verdict("data.schema/inputs/all"), "pass");
+}
+
+/// Rows of a toy model: of two models that are about equally good.
+const ROWS: u64 = 2000;
+const SPEC: &str = "\
+version: 1
+model: { name: toy, task: binary }
+candidate: { column: score_new }
+baseline: { column: score_old }
+columns: { id: id, label: label }
+data: { test: test.parquet }
+checks:
+  - performance.regression: { metric: roc_auc, max_drop: 0.1 }
+  - data.schema: {}
+";
+
+/// Columns by name, in order.
+type Columns = Vec<(&'static str, ArrayRef)>;
+
+/// A number from 0 to 1 that looks random: SplitMix64, Steele, Lea and Flood 2014.
+fn uniform(seed: u64) -> f64 {
+    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn floats(value: impl Fn(u64) -> f64) -> ArrayRef {
+    Arc::new(Float64Array::from_iter_values((1..=ROWS).map(value)))
+}
+
+fn integers(value: impl Fn(u64) -> i64) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values((1..=ROWS).map(value)))
+}
+
+fn row_number(row: u64) -> i64 {
+    i64::try_from(row).unwrap()
+}
+
+fn label(row: u64) -> i64 {
+    i64::from(uniform(3 * row) < chance(row))
+}
+
+fn chance(row: u64) -> f64 {
+    uniform(3 * row + 1)
+}
+
+fn toy() -> Columns {
+    const HOUR: i64 = 3_600_000_000;
+    let at = |row: u64| row_number(row) * HOUR;
+    let times = |late: i64| Arc::new(TimestampMicrosecondArray::from_iter_values((1..=ROWS).map(|r| at(r) + late)));
+    let region = |row: u64| if row % 2 == 0 { "north" } else { "south" };
+    vec![
+        ("id", integers(row_number)),
+        ("label", integers(label)),
+        ("score_old", floats(|row| 0.9 * chance(row) + 0.1 * uniform(3 * row + 2))),
+        ("score_new", floats(|row| 0.8 * chance(row) + 0.2 * uniform(7 * row + 2))),
+        ("region", Arc::new(StringArray::from_iter_values((1..=ROWS).map(region)))),
+        ("at", times(0)),
+        ("known", times(HOUR)),
+    ]
+}
+
+fn put(file: &Path, columns: Columns) {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(file).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+/// The toy data with one column replaced.
+fn put_with(folder: &Path, name: &str, values: ArrayRef) {
+    let mut columns = toy();
+    columns.iter_mut().find(|column| column.0 == name).unwrap().1 = values;
+    put(&folder.join("test.parquet"), columns);
+}
+
+/// The toy spec with one text replaced.
+fn spec_with(folder: &Path, old: &str, new: &str) {
+    assert!(SPEC.contains(old), "{old}");
+    fs::write(folder.join("modelgate.yaml"), SPEC.replace(old, new)).unwrap();
+}
+
+fn toy_folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    put(&folder.path().join("test.parquet"), toy());
+    fs::write(folder.path().join("modelgate.yaml"), SPEC).unwrap();
+    folder
+}
+
+fn run_toy(folder: &Path) -> Run {
+    run(folder, Path::new("modelgate.yaml"), &folder.join("out"), &[])
+}
+
+fn cut(file: &Path, bytes: usize) {
+    let content = fs::read(file).unwrap();
+    fs::write(file, &content[..bytes]).unwrap();
+}
+
+fn model(folder: &Path, content: &[u8]) {
+    fs::write(folder.join("model.onnx"), content).unwrap();
+    spec_with(folder, "candidate: { column: score_new }", "candidate: { onnx: model.onnx }");
+}
+
+fn baseline_model() -> Vec<u8> {
+    fs::read(example().join("models/baseline.onnx")).unwrap()
+}
+
+fn write_spec(folder: &Path, content: &[u8]) {
+    fs::write(folder.join("modelgate.yaml"), content).unwrap();
+}
+
+/// Each level of aliases holds the one before ten times.
+fn anchor_bomb() -> String {
+    let level = |n: usize| format!("l{n}: &l{n} [{}]\n", vec![format!("*l{}", n - 1); 10].join(", "));
+    format!("l0: &l0 [x, x]\n{}{SPEC}", (1..10).map(level).collect::<String>())
+}
+
+/// What is broken, a phrase of the message, and how to break it.
+type Case = (&'static str, &'static str, fn(&Path));
+
+const BAD_DATA: &[Case] = &[
+    ("missing file", "`test.parquet` names no file", |f| fs::remove_file(f.join("test.parquet")).unwrap()),
+    ("empty file", "test.parquet` is empty", |f| cut(&f.join("test.parquet"), 0)),
+    ("truncated file", "is not a complete Parquet file", |f| cut(&f.join("test.parquet"), 5000)),
+    ("no label", "has no column `label`", |f| {
+        put(&f.join("test.parquet"), toy().into_iter().filter(|(name, _)| *name != "label").collect());
+    }),
+    ("labels 0 to 2", "labels outside the task, such as 2", |f| put_with(f, "label", integers(|row| row_number(row % 3)))),
+    ("NaN scores", "2000 are not finite", |f| put_with(f, "score_new", floats(|_| f64::NAN))),
+    ("infinite scores", "1 are not finite", |f| {
+        put_with(f, "score_new", floats(|row| if row == 7 { f64::INFINITY } else { 0.5 }));
+    }),
+    ("slice of no column", "`distance`", |f| {
+        let slices = "slices: [{ name: far, where: \"distance > 1500\" }]\nchecks:";
+        spec_with(f, "checks:", slices);
+        let spec = fs::read_to_string(f.join("modelgate.yaml")).unwrap();
+        write_spec(f, spec.replace("max_drop: 0.1", "max_drop: 0.1, slices: all").as_bytes());
+    }),
+];
+
+const BAD_MODEL: &[Case] = &[
+    ("no ONNX", "`model.onnx` is not a usable ONNX model", |f| model(f, &[0xa5; 4096])),
+    ("truncated ONNX", "`model.onnx` is not a usable ONNX model", |f| model(f, &baseline_model()[..baseline_model().len() / 2])),
+    ("inputs of other data", "`carrier`", |f| model(f, &baseline_model())),
+    ("missing baseline", "`old.onnx` does not exist", |f| spec_with(f, "{ column: score_old }", "{ onnx: old.onnx }")),
+    ("no baseline", "this check compares with a baseline, and the spec has none", |f| {
+        spec_with(f, "baseline: { column: score_old }\n", "");
+    }),
+];
+
+const BAD_SPEC: &[Case] = &[
+    ("missing spec", "there is no such file", |f| fs::remove_file(f.join("modelgate.yaml")).unwrap()),
+    ("not UTF-8", "not UTF-8 at byte 2 (0xff)", |f| write_spec(f, b"# \xff\n")),
+    ("large spec", "the file has 100000000 bytes", |f| {
+        File::create(f.join("modelgate.yaml")).unwrap().set_len(100_000_000).unwrap();
+    }),
+    ("duplicate key", "`version`", |f| spec_with(f, "version: 1", "version: 1\nversion: 1")),
+    ("tab", "tab", |f| spec_with(f, "  - data.schema", "\t- data.schema")),
+    ("anchor bomb", "alias", |f| write_spec(f, anchor_bomb().as_bytes())),
+    ("unknown key", "`max_drop`", |f| spec_with(f, "max_drop", "max_dorp")),
+    ("unknown check", "did you mean `performance.regression`", |f| {
+        spec_with(f, "performance.regression", "performance.regresion");
+    }),
+    ("unknown dataset", "`tset`", |f| spec_with(f, "data.schema: {}", "data.schema: { data: tset }")),
+];
+
+#[test]
+fn bad_input() {
+    let mut wrong = Vec::new();
+    for (name, phrase, spoil) in [BAD_DATA, BAD_MODEL, BAD_SPEC].concat() {
+        let folder = toy_folder();
+        spoil(folder.path());
+        // The verdict of an earlier run must not pass for one of this run.
+        let out = folder.path().join("out");
+        fs::create_dir(&out).unwrap();
+        fs::write(out.join("record.json"), "{}").unwrap();
+        let run = run_toy(folder.path());
+        if run.code != 2 || !run.stderr.contains(phrase) || out.join("record.json").exists() {
+            let record = run.bytes.len();
+            wrong.push(format!("{name}: exit code {}, {record} bytes of record, no {phrase} in\n{}", run.code, run.stderr));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn toy_passes() {
+    let run = run_toy(toy_folder().path());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(run.record()["verdict"], "pass");
+}
+
+#[test]
+fn one_class_is_inconclusive() {
+    let folder = toy_folder();
+    put_with(folder.path(), "label", integers(|_| 0));
+    let run = run_toy(folder.path());
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    assert_eq!(run.record()["verdict"], "inconclusive");
+    let id = "performance.regression/roc_auc/all";
+    assert_eq!(run.verdict(id), "inconclusive");
+    assert_eq!(run.reason(id), "too few positives: 0, at least 20 needed");
+}
+
+#[test]
+fn empty_slice_is_inconclusive() {
+    let folder = toy_folder();
+    let spec = SPEC.replace("max_drop: 0.1", "max_drop: 0.1, slices: all");
+    let spec = spec.replace("checks:", "slices: [{ name: nobody, where: \"id < 0\" }]\nchecks:");
+    write_spec(folder.path(), spec.as_bytes());
+    let run = run_toy(folder.path());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(run.record()["verdict"], "warn");
+    let id = "performance.regression/roc_auc/nobody";
+    assert_eq!(run.verdict(id), "inconclusive");
+    assert_eq!(run.reason(id), "no usable rows");
+}
+
+#[test]
+fn a_model_never_fails_against_itself() {
+    let folder = toy_folder();
+    let higher = ["roc_auc", "accuracy", "precision", "recall", "f1"].map(|metric| (metric, "max_drop"));
+    let lower = ["log_loss", "brier"].map(|metric| (metric, "max_rise"));
+    let regressions: String = [higher.as_slice(), &lower]
+        .concat()
+        .into_iter()
+        .map(|(metric, limit)| {
+            format!("  - performance.regression: {{ metric: {metric}, {limit}: 0.01, slices: all }}\n")
+        })
+        .collect();
+    let checks = format!(
+        "slices: [{{ by: region }}, {{ name: early, where: \"id < 1000\" }}]\nchecks:\n{regressions}  \
+         - drift.prediction: {{ max_distance: 0.1, max_flips: 1% }}\n  \
+         - backtest: {{ data: test, metric: roc_auc, max_drop: 0.01 }}\n"
+    );
+    let (head, _) = SPEC.split_once("checks:\n").unwrap();
+    let head = head.replace("score_old", "score_new").replace("label: label", "label: label, time: at, known_at: known");
+    write_spec(folder.path(), format!("{head}{checks}").as_bytes());
+    let run = run_toy(folder.path());
+    assert_eq!(run.code, 0, "{}\n{:#}", run.stderr, run.record());
+    // Seven metrics over all rows, two regions and one condition; distance, flips; the backtest and its worst window.
+    assert_eq!(run.claims().len(), 7 * 4 + 2 + 2);
+    let failed: Vec<_> = run.claims().iter().filter(|claim| claim["verdict"] == "fail").collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    let moved = |claim: &&Value| claim["difference"]["value"].as_f64() != Some(0.0);
+    let moved: Vec<_> = run.claims().iter().filter(moved).map(|claim| &claim["id"]).collect();
+    assert!(moved.is_empty(), "{moved:?}");
+}
+
+/// Runs the toy with a predictions file of these ids.
+fn run_predictions(ids: &[i64]) -> Run {
+    let folder = toy_folder();
+    let scores: ArrayRef = Arc::new(Float64Array::from_iter_values(
+        ids.iter().map(|id| chance(u64::try_from(*id).unwrap())),
+    ));
+    let columns: Columns = vec![("id", Arc::new(Int64Array::from(ids.to_vec()))), ("score", scores)];
+    put(&folder.path().join("scores.parquet"), columns);
+    spec_with(folder.path(), "{ column: score_new }", "{ predictions: scores.parquet }");
+    run_toy(folder.path())
+}
+
+fn prediction_claim(run: &Run) -> &Map<String, Value> {
+    run.claim("data.schema/predictions/candidate").as_object().unwrap()
+}
+
+#[test]
+fn predictions() {
+    let all: Vec<i64> = (1..=row_number(ROWS)).collect();
+    let complete = run_predictions(&all);
+    assert_eq!(complete.code, 0, "{}", complete.stderr);
+    assert_eq!(prediction_claim(&complete)["verdict"], "pass");
+
+    let missing = run_predictions(&all[5..]);
+    assert_eq!(missing.code, 1, "{}", missing.stderr);
+    assert_defects(&missing, "5 rows have no prediction, 0 predictions have no row, 0 ids");
+    let performance = "performance.regression/roc_auc/all";
+    assert_eq!(missing.verdict(performance), "fail");
+    assert_eq!(missing.reason(performance), "the candidate gave no score for 5 of 2000 rows");
+
+    let extra = run_predictions(&[all.as_slice(), &[90_001, 90_002]].concat());
+    assert_eq!(extra.code, 1, "{}", extra.stderr);
+    assert_defects(&extra, "0 rows have no prediction, 2 predictions have no row, 0 ids");
+
+    let duplicate = run_predictions(&[all.as_slice(), &all[..3]].concat());
+    assert_eq!(duplicate.code, 1, "{}", duplicate.stderr);
+    assert_defects(&duplicate, "0 rows have no prediction, 0 predictions have no row, 3 ids");
+}
+
+#[track_caller]
+fn assert_defects(run: &Run, counts: &str) {
+    let claim = prediction_claim(run);
+    assert_eq!(claim["verdict"], "fail");
+    assert!(text(&claim["reason"]).starts_with(counts), "{}", claim["reason"]);
+}
