@@ -308,7 +308,7 @@ fn toy() -> Columns {
     const HOUR: i64 = 3_600_000_000;
     let at = |row: u64| row_number(row) * HOUR;
     let times = |late: i64| Arc::new(TimestampMicrosecondArray::from_iter_values((1..=ROWS).map(|r| at(r) + late)));
-    let region = |row: u64| if row % 2 == 0 { "north" } else { "south" };
+    let region = |row: u64| if row.is_multiple_of(2) { "north" } else { "south" };
     vec![
         ("id", integers(row_number)),
         ("label", integers(label)),
@@ -385,12 +385,14 @@ const BAD_DATA: &[Case] = &[
     ("no label", "has no column `label`", |f| {
         put(&f.join("test.parquet"), toy().into_iter().filter(|(name, _)| *name != "label").collect());
     }),
-    ("labels 0 to 2", "labels outside the task, such as 2", |f| put_with(f, "label", integers(|row| row_number(row % 3)))),
+    ("labels 0 to 2", "labels outside the task, such as 2", |f| {
+        put_with(f, "label", integers(|row| row_number(row % 3)))
+    }),
     ("NaN scores", "2000 are not finite", |f| put_with(f, "score_new", floats(|_| f64::NAN))),
     ("infinite scores", "1 are not finite", |f| {
         put_with(f, "score_new", floats(|row| if row == 7 { f64::INFINITY } else { 0.5 }));
     }),
-    ("slice of no column", "`distance`", |f| {
+    ("slice of no column", "No field named distance", |f| {
         let slices = "slices: [{ name: far, where: \"distance > 1500\" }]\nchecks:";
         spec_with(f, "checks:", slices);
         let spec = fs::read_to_string(f.join("modelgate.yaml")).unwrap();
@@ -400,7 +402,9 @@ const BAD_DATA: &[Case] = &[
 
 const BAD_MODEL: &[Case] = &[
     ("no ONNX", "`model.onnx` is not a usable ONNX model", |f| model(f, &[0xa5; 4096])),
-    ("truncated ONNX", "`model.onnx` is not a usable ONNX model", |f| model(f, &baseline_model()[..baseline_model().len() / 2])),
+    ("truncated ONNX", "`model.onnx` is not a usable ONNX model", |f| {
+        model(f, &baseline_model()[..baseline_model().len() / 2])
+    }),
     ("inputs of other data", "`carrier`", |f| model(f, &baseline_model())),
     ("missing baseline", "`old.onnx` does not exist", |f| spec_with(f, "{ column: score_old }", "{ onnx: old.onnx }")),
     ("no baseline", "this check compares with a baseline, and the spec has none", |f| {
@@ -414,10 +418,10 @@ const BAD_SPEC: &[Case] = &[
     ("large spec", "the file has 100000000 bytes", |f| {
         File::create(f.join("modelgate.yaml")).unwrap().set_len(100_000_000).unwrap();
     }),
-    ("duplicate key", "`version`", |f| spec_with(f, "version: 1", "version: 1\nversion: 1")),
-    ("tab", "tab", |f| spec_with(f, "  - data.schema", "\t- data.schema")),
-    ("anchor bomb", "alias", |f| write_spec(f, anchor_bomb().as_bytes())),
-    ("unknown key", "`max_drop`", |f| spec_with(f, "max_drop", "max_dorp")),
+    ("duplicate key", "duplicate key `version`", |f| spec_with(f, "version: 1", "version: 1\nversion: 1")),
+    ("tab", "tabs may not indent YAML; use spaces", |f| spec_with(f, "  - data.schema", "\t- data.schema")),
+    ("anchor bomb", "aliases written out", |f| write_spec(f, anchor_bomb().as_bytes())),
+    ("unknown key", "did you mean `max_drop`?", |f| spec_with(f, "max_drop", "max_dorp")),
     ("unknown check", "did you mean `performance.regression`", |f| {
         spec_with(f, "performance.regression", "performance.regresion");
     }),
@@ -437,7 +441,10 @@ fn bad_input() {
         let run = run_toy(folder.path());
         if run.code != 2 || !run.stderr.contains(phrase) || out.join("record.json").exists() {
             let record = run.bytes.len();
-            wrong.push(format!("{name}: exit code {}, {record} bytes of record, no {phrase} in\n{}", run.code, run.stderr));
+            wrong.push(format!(
+                "{name}: exit code {}, {record} bytes of record, no {phrase} in\n{}",
+                run.code, run.stderr
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -494,7 +501,8 @@ fn a_model_never_fails_against_itself() {
          - backtest: {{ data: test, metric: roc_auc, max_drop: 0.01 }}\n"
     );
     let (head, _) = SPEC.split_once("checks:\n").unwrap();
-    let head = head.replace("score_old", "score_new").replace("label: label", "label: label, time: at, known_at: known");
+    let head =
+        head.replace("score_old", "score_new").replace("label: label", "label: label, time: at, known_at: known");
     write_spec(folder.path(), format!("{head}{checks}").as_bytes());
     let run = run_toy(folder.path());
     assert_eq!(run.code, 0, "{}\n{:#}", run.stderr, run.record());
@@ -510,9 +518,8 @@ fn a_model_never_fails_against_itself() {
 /// Runs the toy with a predictions file of these ids.
 fn run_predictions(ids: &[i64]) -> Run {
     let folder = toy_folder();
-    let scores: ArrayRef = Arc::new(Float64Array::from_iter_values(
-        ids.iter().map(|id| chance(u64::try_from(*id).unwrap())),
-    ));
+    let scores: ArrayRef =
+        Arc::new(Float64Array::from_iter_values(ids.iter().map(|id| chance(u64::try_from(*id).unwrap()))));
     let columns: Columns = vec![("id", Arc::new(Int64Array::from(ids.to_vec()))), ("score", scores)];
     put(&folder.path().join("scores.parquet"), columns);
     spec_with(folder.path(), "{ column: score_new }", "{ predictions: scores.parquet }");

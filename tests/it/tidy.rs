@@ -58,7 +58,8 @@ fn none(found: &[String]) {
 /// Whether a line names a path of this crate that starts with none of these.
 fn leaves(line: &str, allowed: &[&str]) -> bool {
     let starts = |path: &str, module: &&str| {
-        path.strip_prefix(*module).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
+        path.strip_prefix(*module)
+            .is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
     };
     line.split("crate::").skip(1).any(|path| !allowed.iter().any(|module| starts(path, module)))
 }
