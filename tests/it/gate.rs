@@ -136,10 +136,9 @@ fn backtest_agrees(run: &Run, expected: &Value) {
 }
 
 const BINARY: [&str; 7] = ["roc_auc", "log_loss", "accuracy", "precision", "recall", "f1", "brier"];
-const REGRESSION: [&str; 2] = ["rmse", "mae"];
 
 /// A spec that asks for every metric of the example, for every slice however small.
-fn every_metric(task: &str, model: &str, metrics: &[&str]) -> String {
+fn every_metric(model: &str) -> String {
     let written = fs::read_to_string(example().join("modelgate.yaml")).unwrap();
     let (_, after) = written.split_once("\ncolumns:\n").unwrap();
     let (columns, _) = after.split_once("\ndata:\n").unwrap();
@@ -148,8 +147,8 @@ fn every_metric(task: &str, model: &str, metrics: &[&str]) -> String {
     let test = at("data/flights-2013-0[7-9].parquet");
     let train = at("data/flights-2013-0[1-6].parquet");
     let (candidate, baseline) = (at(&format!("models/{model}.onnx")), at("models/baseline.onnx"));
-    let lower = |metric: &str| ["log_loss", "brier", "rmse", "mae"].contains(&metric);
-    let checks: String = metrics
+    let lower = |metric: &str| ["log_loss", "brier"].contains(&metric);
+    let checks: String = BINARY
         .iter()
         .map(|metric| {
             let (fixed, margin) = if lower(metric) { ("max", "max_rise") } else { ("min", "max_drop") };
@@ -160,7 +159,7 @@ fn every_metric(task: &str, model: &str, metrics: &[&str]) -> String {
         })
         .collect();
     format!(
-        "version: 1\nmodel: {{ name: every-metric, task: {task} }}\n\
+        "version: 1\nmodel: {{ name: every-metric, task: binary }}\n\
          candidate: {{ onnx: {candidate} }}\nbaseline: {{ onnx: {baseline} }}\ncolumns:\n{columns}\n\
          data: {{ test: {test}, train: {train} }}\npolicy: {{ min_rows: 1, min_positives: 1 }}\n\
          slices:\n  - by: carrier\n  - by: origin\n  - {{ name: long-haul, where: \"distance > 1500\" }}\n\
@@ -173,8 +172,8 @@ fn every_metric(task: &str, model: &str, metrics: &[&str]) -> String {
 fn reference_of_every_metric() {
     let expected = expected();
     for model in ["candidate", "leaky", "swapped"] {
-        let run = run_every_metric("binary", model, &BINARY);
-        metrics_agree(&run, model, &BINARY, &expected["metrics"]);
+        let run = run_every_metric(model);
+        metrics_agree(&run, model, &expected["metrics"]);
         drift_agrees(&run, &expected["against_baseline"][model]);
         let entity = &run.claim("leakage.overlap/entity/all")["details"];
         assert_eq!(entity["shared_rows"], expected["leakage"]["rows_with_shared_tail_number"]);
@@ -182,28 +181,19 @@ fn reference_of_every_metric() {
     }
 }
 
-#[test]
-fn reference_of_regression_metrics() {
-    let expected = expected();
-    for model in ["candidate", "leaky", "swapped"] {
-        let run = run_every_metric("regression", model, &REGRESSION);
-        metrics_agree(&run, model, &REGRESSION, &expected["metrics"]);
-    }
-}
-
-fn run_every_metric(task: &str, model: &str, metrics: &[&str]) -> Run {
+fn run_every_metric(model: &str) -> Run {
     let folder = TempDir::new().unwrap();
     let spec = folder.path().join("modelgate.yaml");
-    fs::write(&spec, every_metric(task, model, metrics)).unwrap();
+    fs::write(&spec, every_metric(model)).unwrap();
     run(folder.path(), &spec, &folder.path().join("out"), &[])
 }
 
-fn metrics_agree(run: &Run, model: &str, metrics: &[&str], expected: &Value) {
-    for metric in metrics {
+fn metrics_agree(run: &Run, model: &str, expected: &Value) {
+    for metric in BINARY {
         for (slice, values) in expected[model].as_object().unwrap() {
             let name = if slice == "distance > 1500" { "long-haul" } else { slice };
             let what = format!("{model}: {metric} of {slice}");
-            let (value, baseline) = (&values[*metric], &expected["baseline"][slice][*metric]);
+            let (value, baseline) = (&values[metric], &expected["baseline"][slice][metric]);
             let alone = run.claim(&format!("performance.metric/{metric}/{name}"));
             let compared = run.claim(&format!("performance.regression/{metric}/{name}"));
             if value.is_null() {
@@ -304,6 +294,14 @@ fn chance(row: u64) -> f64 {
     uniform(3 * row + 1)
 }
 
+fn score_old(row: u64) -> f64 {
+    0.9 * chance(row) + 0.1 * uniform(3 * row + 2)
+}
+
+fn score_new(row: u64) -> f64 {
+    0.8 * chance(row) + 0.2 * uniform(7 * row + 2)
+}
+
 fn toy() -> Columns {
     const HOUR: i64 = 3_600_000_000;
     let at = |row: u64| row_number(row) * HOUR;
@@ -312,8 +310,8 @@ fn toy() -> Columns {
     vec![
         ("id", integers(row_number)),
         ("label", integers(label)),
-        ("score_old", floats(|row| 0.9 * chance(row) + 0.1 * uniform(3 * row + 2))),
-        ("score_new", floats(|row| 0.8 * chance(row) + 0.2 * uniform(7 * row + 2))),
+        ("score_old", floats(score_old)),
+        ("score_new", floats(score_new)),
         ("region", Arc::new(StringArray::from_iter_values((1..=ROWS).map(region)))),
         ("at", times(0)),
         ("known", times(HOUR)),
@@ -455,6 +453,24 @@ fn toy_passes() {
     let run = run_toy(toy_folder().path());
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert_eq!(run.record()["verdict"], "pass");
+}
+
+#[test]
+fn regression_metrics_are_those_of_their_formulas() {
+    let folder = toy_folder();
+    let check = |metric| format!("  - performance.regression: {{ metric: {metric}, max_rise: 0.5 }}\n");
+    let (head, _) = SPEC.split_once("checks:\n").unwrap();
+    let head = head.replace("task: binary", "task: regression");
+    write_spec(folder.path(), format!("{head}checks:\n{}{}", check("rmse"), check("mae")).as_bytes());
+    let run = run_toy(folder.path());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let mean = |loss: &dyn Fn(f64) -> f64, score: fn(u64) -> f64| {
+        (1..=ROWS).map(|row| loss(score(row) - label(row) as f64)).sum::<f64>() / ROWS as f64
+    };
+    let rmse = |score| Value::from(mean(&|error| error * error, score).sqrt());
+    let mae = |score| Value::from(mean(&f64::abs, score));
+    both_agree("rmse", run.claim("performance.regression/rmse/all"), &rmse(score_new), &rmse(score_old));
+    both_agree("mae", run.claim("performance.regression/mae/all"), &mae(score_new), &mae(score_old));
 }
 
 #[test]
