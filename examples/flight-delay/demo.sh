@@ -18,7 +18,7 @@ judge() { # NAME EXPECTED-EXIT-CODES ARGUMENTS...
 }
 
 judge candidate "0" --suite check-in
-judge release "0 1 3" --suite release
+judge release "0" --suite release
 judge leaky "1" --suite check-in --candidate models/leaky.onnx
 judge swapped "1" --suite check-in --candidate models/swapped.onnx
 exit $status

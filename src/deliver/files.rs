@@ -1,12 +1,14 @@
 //! The files of a run, each written whole or not at all.
 
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tempfile::NamedTempFile;
+use tempfile::Builder;
 
 use crate::report::{Report, junit, render};
 
@@ -71,7 +73,9 @@ pub fn write(folder: &Path, report: &Report, circumstances: &Circumstances) -> R
 fn whole(folder: &Path, name: &str, content: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     let context = || format!("`{}` cannot be written", path.display());
-    let mut file = NamedTempFile::new_in(folder).with_context(context)?;
+    // A temporary file is private, and the next step of a workflow may run as another user.
+    let readable = Permissions::from_mode(0o644);
+    let mut file = Builder::new().permissions(readable).tempfile_in(folder).with_context(context)?;
     file.write_all(content.as_bytes()).with_context(context)?;
     file.persist(&path).with_context(context)?;
     Ok(path)
