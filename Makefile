@@ -27,8 +27,8 @@ build:
 	$(CARGO) build --locked --profile $(PROFILE)
 
 .PHONY: generate
-generate: ## write the generated files: the JSON Schema and the pages of the checks
-	MODELGATE_GENERATE=1 $(CARGO) test --locked --test it docs::
+generate: ## write the generated files: the JSON Schema, the pages of the checks, what the cases expect
+	MODELGATE_GENERATE=1 $(CARGO) test --locked --test it -- docs:: cases::
 
 # ONNX Runtime's shared library comes inside its Python wheel.
 $(RUNTIME):
