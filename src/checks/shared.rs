@@ -96,13 +96,25 @@ impl Rows {
     /// # Errors
     /// When the data itself is broken: labels outside the task, scores in the data that are no numbers.
     pub(super) fn obstacle(&self, slice: &Grouping, counts: &RowCounts, positives: u64) -> Result<Option<Finding>> {
+        if let Some(obstacle) = self.obstacle_to_scores(slice, counts)? {
+            return Ok(Some(obstacle));
+        }
+        let short = self.too_few_of_a_class(counts, positives);
+        Ok(short.map(|(reason, missing)| unsettled(slice, reason, missing)))
+    }
+
+    /// What stands in the way of a claim about scores alone, whatever the labels are.
+    ///
+    /// # Errors
+    /// As [`Rows::obstacle`].
+    pub(super) fn obstacle_to_scores(&self, slice: &Grouping, counts: &RowCounts) -> Result<Option<Finding>> {
         self.refuse_bad_labels(counts)?;
         for (number, model) in self.models.iter().enumerate() {
             if let Some(defect) = self.defect(model, number, counts)? {
                 return Ok(Some(defect));
             }
         }
-        Ok(self.too_few(slice, counts, positives))
+        Ok(self.too_few_rows(slice, counts))
     }
 
     fn refuse_bad_labels(&self, counts: &RowCounts) -> Result<()> {
@@ -141,25 +153,18 @@ impl Rows {
         }))
     }
 
-    fn too_few(&self, slice: &Grouping, counts: &RowCounts, positives: u64) -> Option<Finding> {
-        let used = u64::try_from(counts.used).unwrap_or(0);
-        let least = |found, least, what: &str| {
-            (found < least).then(|| (format!("too few {what}: {found}, at least {least} needed"), least - found))
+    fn too_few_rows(&self, slice: &Grouping, counts: &RowCounts) -> Option<Finding> {
+        let (used, least) = (used(counts), self.policy.min_rows);
+        let reason = match used {
+            0 => "no usable rows".to_owned(),
+            few if few < least => format!("too few rows: {few}, at least {least} needed"),
+            _ => return None,
         };
-        let short = if used == 0 {
-            Some(("no usable rows".to_owned(), self.policy.min_rows))
-        } else {
-            least(used, self.policy.min_rows, "rows").or_else(|| self.too_few_of_a_class(used, positives))
-        };
-        let (reason, missing) = short?;
-        Some(match slice {
-            // Values that happen to be rare are listed; what the spec names must be decided.
-            Grouping::By(_) | Grouping::Windows(_) => Finding::NotTested { reason },
-            Grouping::All | Grouping::Where { .. } => Finding::Undecided { reason, needs_rows: Some(missing) },
-        })
+        Some(unsettled(slice, reason, least - used))
     }
 
-    fn too_few_of_a_class(&self, used: u64, positives: u64) -> Option<(String, u64)> {
+    fn too_few_of_a_class(&self, counts: &RowCounts, positives: u64) -> Option<(String, u64)> {
+        let used = used(counts);
         if self.params.task == rows::Task::Regression {
             return None;
         }
@@ -170,6 +175,18 @@ impl Rows {
             let rows = if found == 0 { used } else { (least - found) * used.div_ceil(found) };
             (format!("too few {what}: {found}, at least {least} needed"), rows)
         })
+    }
+}
+
+fn used(counts: &RowCounts) -> u64 {
+    u64::try_from(counts.used).unwrap_or(0)
+}
+
+/// Values that happen to be rare are listed as not tested; what the spec names must be decided.
+fn unsettled(slice: &Grouping, reason: String, missing: u64) -> Finding {
+    match slice {
+        Grouping::By(_) | Grouping::Windows(_) => Finding::NotTested { reason },
+        Grouping::All | Grouping::Where { .. } => Finding::Undecided { reason, needs_rows: Some(missing) },
     }
 }
 
@@ -421,7 +438,7 @@ pub(super) fn compare(metric: Metric, sample: &Sample, margin: Margin, level: f6
 pub(super) fn undecided(subject: Subject, limits: Limits, counts: &RowCounts, reason: &Undefined) -> Evidence {
     let finding = Finding::Undecided { reason: reason.to_string(), needs_rows: None };
     let mut evidence = Evidence::new(subject, limits, finding);
-    evidence.rows = u64::try_from(counts.used).unwrap_or(0);
+    evidence.rows = used(counts);
     evidence
 }
 

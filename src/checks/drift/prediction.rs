@@ -113,7 +113,7 @@ impl DriftPrediction {
     fn distance(&self, asked: &Asked, ranks: &Ranks) -> Result<Evidence> {
         let subject = Subject::all(&self.data, "distance");
         let limits = Limits::from([("max_distance", Amount::Absolute(self.max_distance))]);
-        if let Some(finding) = asked.rows.obstacle(&Grouping::All, ranks.rows(), ranks.positives())? {
+        if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, ranks.rows())? {
             return Ok(Evidence::new(subject, limits, finding));
         }
         let level = asked.rows.level();
@@ -145,7 +145,7 @@ impl DriftPrediction {
         let subject = Subject::all(&self.data, "flips");
         let limits = Limits::from([("max_flips", self.max_flips)]);
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
-        if let Some(finding) = asked.rows.obstacle(&Grouping::All, moments.rows(), moments.positives())? {
+        if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, moments.rows())? {
             return Ok(Evidence::new(subject, limits, finding));
         }
         let level = asked.rows.level();
