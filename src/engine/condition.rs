@@ -2,10 +2,13 @@
 
 use anyhow::{Result, bail, ensure};
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, SchemaError};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 use datafusion::prelude::SessionContext;
+
+use crate::spec::problem::{nearest, quoted};
 
 /// Checks that a condition is a truth about one row, the same on every run.
 ///
@@ -26,12 +29,19 @@ pub(super) fn parse(context: &SessionContext, schema: &DFSchema, condition: &str
     Ok(expr)
 }
 
-/// DataFusion's message without its list of every field that there is.
-fn plain(error: &datafusion::error::DataFusionError) -> anyhow::Error {
+/// What is wrong with a condition, in our words where it is a column, else in DataFusion's.
+fn plain(error: &DataFusionError) -> anyhow::Error {
+    if let DataFusionError::SchemaError(schema, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, valid_fields } = schema.as_ref()
+    {
+        let known: Vec<&str> = valid_fields.iter().map(|column| column.name.as_str()).collect();
+        let near = nearest(&field.name, known.iter().copied());
+        let remedy =
+            near.map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+        return anyhow::anyhow!("there is no column {}; {remedy}", quoted(&field.name));
+    }
     let text = error.strip_backtrace();
-    let first = text.lines().next().unwrap_or_default();
-    let short = first.split("Valid fields are").next().unwrap_or(first);
-    anyhow::anyhow!("{}", short.trim_end().trim_end_matches('.'))
+    anyhow::anyhow!("this is no SQL condition: {}", text.lines().next().unwrap_or_default())
 }
 
 fn refuse_the_unrepeatable(expr: &Expr) -> Result<()> {

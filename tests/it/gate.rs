@@ -6,7 +6,13 @@ use std::process::Command;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::DataType;
+use modelgate::score::{Judged, Scorer as Opened};
+use modelgate::spec::Spec;
+use modelgate::spec::written::{Scorer, Task};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -390,7 +396,7 @@ const BAD_DATA: &[Case] = &[
     ("infinite scores", "1 are not finite", |f| {
         put_with(f, "score_new", floats(|row| if row == 7 { f64::INFINITY } else { 0.5 }));
     }),
-    ("slice of no column", "No field named distance", |f| {
+    ("slice of no column", "there is no column `distance`", |f| {
         let slices = "slices: [{ name: far, where: \"distance > 1500\" }]\nchecks:";
         spec_with(f, "checks:", slices);
         let spec = fs::read_to_string(f.join("modelgate.yaml")).unwrap();
@@ -453,6 +459,57 @@ fn toy_passes() {
     let run = run_toy(toy_folder().path());
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert_eq!(run.record()["verdict"], "pass");
+}
+
+/// The scores of a model on the test rows of the example, as the gate makes them.
+fn example_scores(spec: &Spec, model: &str, batch: &RecordBatch) -> ArrayRef {
+    let given = Scorer::given(&format!("models/{model}.onnx"));
+    let Judged { scorer: Opened::Onnx(onnx), .. } = Judged::open(&example(), &given).unwrap() else { unreachable!() };
+    let binding = onnx.bind(Task::Binary, &spec.written.columns.features, &batch.schema()).unwrap();
+    let columns: Vec<ArrayRef> = binding.columns().iter().map(|name| batch[name.as_str()].clone()).collect();
+    Arc::new(binding.score(&columns, batch.num_rows()).unwrap())
+}
+
+/// The example's scores as predictions of a number, for the metrics of a regression.
+#[test]
+fn reference_of_the_errors() {
+    let (expected, folder) = (expected(), TempDir::new().unwrap());
+    let spec = Spec::read(&example().join("modelgate.yaml")).unwrap();
+    let rows = example_rows(&["07", "08", "09"]);
+    let scores = |model: &str| example_scores(&spec, model, &rows);
+    let columns = vec![
+        ("label", cast(&rows["delayed"], &DataType::Float64).unwrap()),
+        ("carrier", rows["carrier"].clone()),
+        ("baseline", scores("baseline")),
+        ("candidate", scores("candidate")),
+        ("leaky", scores("leaky")),
+        ("swapped", scores("swapped")),
+    ];
+    put(&folder.path().join("test.parquet"), columns);
+    for model in ["candidate", "leaky", "swapped"] {
+        let check = |metric| format!("  - performance.regression: {{ metric: {metric}, max_rise: 1, slices: all }}\n");
+        let head = "version: 1\nmodel: { name: errors, task: regression }\nbaseline: { column: baseline }\n\
+                    columns: { label: label }\ndata: { test: test.parquet }\nslices: [{ by: carrier }]\n\
+                    policy: { min_rows: 2 }\n";
+        let spec = format!("{head}candidate: {{ column: {model} }}\nchecks:\n{}{}", check("rmse"), check("mae"));
+        write_spec(folder.path(), spec.as_bytes());
+        let run = run_toy(folder.path());
+        let (ours, baseline) = (&expected["metrics"][model], &expected["metrics"]["baseline"]);
+        for claim in run.claims() {
+            let (slice, metric) = (text(&claim["subject"]["slice"]), text(&claim["subject"]["metric"]));
+            both_agree(&format!("{model} {metric} {slice}"), claim, &ours[slice][metric], &baseline[slice][metric]);
+        }
+        assert_eq!(run.claims().len(), 2 * (1 + 16), "all rows and sixteen carriers");
+    }
+}
+
+fn example_rows(months: &[&str]) -> RecordBatch {
+    let batches = months.iter().flat_map(|month| {
+        let file = File::open(example().join(format!("data/flights-2013-{month}.parquet"))).unwrap();
+        ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap)
+    });
+    let batches: Vec<RecordBatch> = batches.collect();
+    concat_batches(&batches[0].schema(), &batches).unwrap()
 }
 
 #[test]
