@@ -1,8 +1,8 @@
 //! Filters of the templates: how numbers, intervals and limits are written.
 
 use anstyle::{AnsiColor, Style};
+use minijinja::Environment;
 use minijinja::value::Value;
-use minijinja::{Environment, State};
 
 use super::escape;
 
@@ -19,6 +19,7 @@ pub(super) fn register(environment: &mut Environment<'_>) {
         .add_filter("signed", |value: f64| if value >= 0.0 { format!("+{}", number(value)) } else { number(value) });
     environment.add_filter("value", |estimate: &Value| part(estimate, "value").map(number));
     environment.add_filter("interval", |estimate: &Value| interval(estimate));
+    environment.add_filter("percent", |share: f64| format!("{} %", (share * 1e6).round() / 1e4));
     environment.add_filter("limit", limit);
     environment.add_filter("pad", pad);
     environment.add_filter("paint", paint);
@@ -33,11 +34,8 @@ pub(super) fn number(value: f64) -> String {
     if !(-5.0..7.0).contains(&magnitude) {
         return format!("{value:.2e}");
     }
-    let decimals = (3.0 - magnitude).clamp(0.0, 9.0);
-    format!(
-        "{value:.*}",
-        (decimals as usize).max(if magnitude >= -1.0 { 2 } else { 0 }).min(if magnitude >= -1.0 { 4 } else { 9 })
-    )
+    let decimals = (3.0 - magnitude).clamp(0.0, 9.0) as usize;
+    format!("{value:.decimals$}")
 }
 
 fn count(value: u64) -> String {
@@ -60,9 +58,8 @@ fn limit(limits: &Value) -> String {
     written.collect::<Vec<_>>().join(", ")
 }
 
-fn pad(state: &State<'_, '_>, text: &Value, width: usize) -> Value {
+fn pad(text: &Value, width: usize) -> Value {
     let text = escape::terminal(text.as_str().unwrap_or_default());
-    let _ = state;
     let missing = width.saturating_sub(text.chars().count());
     Value::from_safe_string(format!("{text}{}", " ".repeat(missing)))
 }
