@@ -5,7 +5,7 @@
 // One request a line: {"method", "path", "query", "headers", "body"}. Prints a line for each distinct request and what
 // is wrong with it. Exit code 0 if nothing is, 1 if anything is, 2 if the recording does not hold every operation.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 import * as description from './description.mjs';
 import * as graphql from './graphql.mjs';
@@ -47,7 +47,7 @@ function understand(recorded) {
 }
 
 function read(file) {
-  const lines = readFileSync(file, 'utf8').split('\n');
+  const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
   return lines.filter((line) => line.trim()).map((line) => understand(JSON.parse(line)));
 }
 
@@ -81,10 +81,9 @@ function shape(value) {
   return `{${Object.keys(value).sort().map((key) => `${key}: ${shape(value[key])}`).join(', ')}}`;
 }
 
-function label({ name, request }) {
-  const [query, body] = [queryOf(request), request.body ?? {}];
-  const sent = 'query' in body && name.includes('graphql') ? body.variables : { ...query, ...body };
-  return `${name} ${shape(sent ?? {})}`;
+function label({ name, request, isGraphql }) {
+  const sent = isGraphql ? (request.body?.variables ?? {}) : { ...queryOf(request), ...request.body };
+  return `${name} ${shape(sent)}`;
 }
 
 /** The requests of each shape, the largest first. */

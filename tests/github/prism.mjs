@@ -63,11 +63,11 @@ async function violations(response) {
 /**
  * Sends a recorded request to Prism, and hands back what Prism says against it.
  *
- * Seen by trying: a valid request gets the lowest 2xx answer that is declared. An invalid one gets the declared 422,
- * with the violations in the header `sl-violations`, or where none is declared a problem document with the violations in
- * its `validation`; an unknown path or method gets a problem document without them. But a valid request may get a 500,
- * with violations located in `response`, where the description's example does not fit its own schema, as that of the
- * pull requests does not. So it is the violations that count, except those of the response.
+ * Seen by trying: a valid request gets the lowest 2xx answer that is declared. An invalid one gets the declared 422
+ * and its violations in the header `sl-violations`, or where none is declared a problem document that lists them; an
+ * unknown path or method gets a problem document that lists none. But a valid request may get a 500, with violations
+ * located in `response`, where the description's example does not fit its own schema, as that of the pull requests does
+ * not. So it is the violations that count, except those of the response.
  */
 export async function replay(base, found, request) {
   const { method, path, query, body } = request;
