@@ -1,6 +1,6 @@
 //! Grouping rows: one set of columns for each declared way, all answered by one aggregation.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Int32Type};
 use datafusion::common::DFSchema;
@@ -12,6 +12,22 @@ use datafusion::prelude::SessionContext;
 use super::condition;
 use super::view::View;
 use crate::plan::{Grouping, Window};
+
+/// Cuts a list of groupings so that no part groups by more than so many columns.
+pub(super) fn apart(groupings: &[Grouping], most: usize) -> Result<Vec<&[Grouping]>> {
+    let (mut parts, mut start, mut columns) = (Vec::new(), 0, 0);
+    for (at, grouping) in groupings.iter().enumerate() {
+        let width = width(grouping);
+        ensure!(width <= most, "the slice `{grouping}` is by {width} columns, and at most {most} are possible");
+        if columns + width > most {
+            parts.push(&groupings[start..at]);
+            (start, columns) = (at, 0);
+        }
+        columns += width;
+    }
+    parts.push(&groupings[start..]);
+    Ok(parts)
+}
 
 /// The columns that group rows, for a list of groupings.
 pub(super) struct Groups<'g> {

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr, grouping_set, ident, lit};
 use datafusion::prelude::SessionContext;
 
 use super::functions::Progress;
-use super::group::Groups;
+use super::group::{self, Groups};
 use super::udaf;
 use super::view::View;
 use crate::plan::{Grouping, Input, SummaryAsk};
@@ -19,6 +19,10 @@ use crate::target::Target;
 
 /// The most groups that one dataset may be cut into. A column with more values is an id, not a slice.
 const MOST_GROUPS: usize = 10_000;
+
+/// The most columns that one aggregation groups by. DataFusion tells its sets apart by the bits of a number of 64, and
+/// does so wrongly beyond.
+const MOST_COLUMNS: usize = 60;
 
 /// The states of a summary by group.
 pub(super) type States = BTreeMap<(Grouping, String), Vec<ArrayRef>>;
@@ -32,12 +36,27 @@ pub(super) async fn all(
     progress: &Arc<Progress>,
 ) -> Result<Vec<States>> {
     let view = View::new(target, target.dataset(dataset)?, progress);
-    let rows = view.rows(context).await?;
     let groupings = union(asks.iter().map(|ask| ask.groupings.as_slice()));
-    let groups = Groups::new(&groupings);
+    let mut states = vec![States::new(); asks.len()];
+    for groupings in group::apart(&groupings, MOST_COLUMNS)? {
+        let found = together(context, &view, groupings, asks).await?;
+        states.iter_mut().zip(found).for_each(|(states, found)| states.extend(found));
+    }
+    Ok(states)
+}
+
+/// Answers all asks for some groupings, in one aggregation.
+async fn together(
+    context: &SessionContext,
+    view: &View<'_>,
+    groupings: &[Grouping],
+    asks: &[&SummaryAsk],
+) -> Result<Vec<States>> {
+    let rows = view.rows(context).await?;
+    let groups = Groups::new(groupings);
     let inputs = distinct(asks);
 
-    let mut columns = groups.columns(context, rows.schema(), &view)?;
+    let mut columns = groups.columns(context, rows.schema(), view)?;
     for (number, input) in inputs.iter().enumerate() {
         columns.push(view.input(input)?.alias(input_name(number)));
     }

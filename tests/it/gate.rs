@@ -512,6 +512,26 @@ fn example_rows(months: &[&str]) -> RecordBatch {
     concat_batches(&batches[0].schema(), &batches).unwrap()
 }
 
+/// DataFusion tells sets of groups apart by the bits of a number, and there are more slices than bits.
+#[test]
+fn more_slices_than_bits() {
+    let folder = toy_folder();
+    let slices: Vec<String> = (0..150).map(|n| format!("{{ name: s{n}, where: \"id > {n}\" }}")).collect();
+    let check = "performance.regression: { metric: roc_auc, max_drop: 0.1, slices: all }";
+    spec_with(folder.path(), "checks:", &format!("slices: [{}]\nchecks:", slices.join(", ")));
+    let spec = fs::read_to_string(folder.path().join("modelgate.yaml")).unwrap();
+    write_spec(
+        folder.path(),
+        spec.replace("performance.regression: { metric: roc_auc, max_drop: 0.1 }", check).as_bytes(),
+    );
+    let run = run_toy(folder.path());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    for n in [0, 59, 60, 61, 63, 64, 65, 149] {
+        let claim = run.claim(&format!("performance.regression/roc_auc/s{n}"));
+        assert_eq!(claim["rows"], ROWS - n, "s{n}");
+    }
+}
+
 #[test]
 fn regression_metrics_are_those_of_their_formulas() {
     let folder = toy_folder();
