@@ -68,6 +68,11 @@ impl From<anyhow::Error> for Refusal {
 pub trait Configured: Send + Sync {
     /// See [`Check::datasets`].
     fn datasets(&self) -> Vec<(&'static str, String)>;
+    /// The configuration as JSON, its defaults written out.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    fn config(&self) -> serde_json::Result<Value>;
     /// See [`Check::ask`].
     ///
     /// # Errors
@@ -97,6 +102,10 @@ struct Pending<C: Check> {
 impl<C: Check> Configured for C {
     fn datasets(&self) -> Vec<(&'static str, String)> {
         Check::datasets(self).into_iter().map(|(key, name)| (key, name.to_owned())).collect()
+    }
+
+    fn config(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self)
     }
 
     fn ask(self: Box<Self>, plan: &mut Plan) -> Result<Box<dyn Asked>, Refusal> {

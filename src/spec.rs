@@ -12,8 +12,11 @@ use crate::check::Configured;
 use crate::checks;
 use crate::plan::Grouping;
 
+pub mod change;
 pub mod choice;
+pub mod event;
 pub mod file;
+pub mod glob;
 pub mod kind;
 pub mod limit;
 pub mod place;
@@ -23,8 +26,9 @@ pub mod source;
 pub mod written;
 pub mod yaml;
 
+use glob::matches;
 use problem::{Path, Problem, Problems, nearest, quoted};
-use written::{Severity, Slice, Task, Written};
+use written::{Scorer, Severity, Slice, Task, Written};
 use yaml::Document;
 
 /// What every spec must look like.
@@ -73,7 +77,18 @@ impl Spec {
     /// # Errors
     /// Every problem found, with its place.
     pub fn read(path: &FilePath) -> Result<Self, Problems> {
-        let document = Document::read_file(path)?;
+        Self::of(Document::read_file(path)?, path)
+    }
+
+    /// Reads a spec from bytes that stood at a path, perhaps in another commit, and finds all its problems.
+    ///
+    /// # Errors
+    /// Every problem found, with its place.
+    pub fn parse(bytes: &[u8], path: &FilePath) -> Result<Self, Problems> {
+        Self::of(Document::read(&path.display().to_string(), bytes)?, path)
+    }
+
+    fn of(document: Document, path: &FilePath) -> Result<Self, Problems> {
         let fail = |problems| Err(Problems::new(&document, problems));
         let problems = shape::check(&document, &SCHEMA);
         if !problems.is_empty() {
@@ -92,34 +107,69 @@ impl Spec {
         Ok(Self { path: path.to_path_buf(), folder, sha256, document, written })
     }
 
+    /// The name of the suite that an event runs: the one whose `on` means the event. Where no suite says `on`, or a person
+    /// started the run by hand, it is the one that runs without a name.
+    ///
+    /// # Errors
+    /// When several suites mean the event.
+    pub fn suite_on(&self, by_hand: bool, selects: impl Fn(&str) -> bool) -> Result<Option<String>> {
+        let suites = &self.written.suites;
+        let chosen: Vec<&str> = suites
+            .iter()
+            .filter(|(_, suite)| suite.on.iter().any(|on| selects(on)))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let unsaid = suites.values().all(|suite| suite.on.is_empty());
+        match chosen.as_slice() {
+            [] if unsaid || by_hand => Ok(Some(self.suite_without_name()?.to_owned())),
+            [] => Ok(None),
+            [only] => Ok(Some((*only).to_owned())),
+            several => bail!("the suites {} all run on this event; give one of them as `suite`", several.join(", ")),
+        }
+    }
+
     /// The checks of a suite: the named one, or `check-in`, or the only one there is.
     ///
     /// # Errors
     /// When the suite is not declared, or it must be named.
     pub fn select(&self, suite: Option<&str>) -> Result<Selection> {
         let suites = &self.written.suites;
-        let known: Vec<_> = suites.keys().map(String::as_str).collect();
-        let name = match (suite, known.as_slice()) {
-            (Some(name), _) => name,
-            (None, []) => "all",
-            (None, [only]) => only,
-            (None, several) if several.contains(&"check-in") => "check-in",
-            (None, several) => bail!("which suite? give `--suite` with one of: {}", several.join(", ")),
-        };
+        let name = suite.map_or_else(|| self.suite_without_name(), Ok)?;
         let patterns = match suites.get(name) {
             Some(suite) => suite.checks.clone(),
             None if suites.is_empty() && name == "all" => vec!["*".to_owned()],
-            None => bail!("suite {} is not declared; there are: {}", quoted(name), known.join(", ")),
+            None => {
+                let known: Vec<_> = suites.keys().map(String::as_str).collect();
+                bail!("suite {} is not declared; there are: {}", quoted(name), known.join(", "))
+            }
         };
         let entries =
             self.entries()?.into_iter().filter(|entry| patterns.iter().any(|p| matches(p, entry.name))).collect();
         Ok(Selection { suite: name.to_owned(), entries })
     }
 
+    fn suite_without_name(&self) -> Result<&str> {
+        let known: Vec<_> = self.written.suites.keys().map(String::as_str).collect();
+        match known.as_slice() {
+            [] => Ok("all"),
+            [only] => Ok(only),
+            several if several.contains(&"check-in") => Ok("check-in"),
+            several => bail!("which suite? give `suite` with one of: {}", several.join(", ")),
+        }
+    }
+
     /// The declared ways to group rows, in the order of the spec.
     #[must_use]
     pub fn groupings(&self) -> Vec<Grouping> {
         self.written.slices.iter().map(grouping).collect()
+    }
+
+    /// Where the checks stand, in the order of the spec.
+    pub fn checks(&self) -> impl Iterator<Item = Path> {
+        let at = |(index, check): (usize, &Map<String, Value>)| {
+            Some(Path::root().key("checks").index(index).key(check.keys().next()?))
+        };
+        self.written.checks.iter().enumerate().filter_map(at)
     }
 
     /// A problem of this spec as an error.
@@ -185,8 +235,11 @@ fn entry(index: usize, written: &Map<String, Value>) -> Result<Entry, Problem> {
 fn sense(written: &Written) -> Vec<Problem> {
     let mut problems = Vec::new();
     threshold_is_for_binary(written, &mut problems);
+    approvers_are_people(written, &mut problems);
+    scores_are_no_labels(written, &mut problems);
     slice_names_are_unique(written, &mut problems);
     suites_select_something(written, &mut problems);
+    suites_name_known_events(written, &mut problems);
     checks_read_declared_datasets(written, &mut problems);
     problems
 }
@@ -195,6 +248,26 @@ fn threshold_is_for_binary(written: &Written, problems: &mut Vec<Problem>) {
     if written.model.threshold.is_some() && written.model.task != Task::Binary {
         let at = Path::root().key("model").key("threshold");
         problems.push(Problem::key(&at, "a threshold is for a binary model").remedy("remove the key"));
+    }
+}
+
+fn scores_are_no_labels(written: &Written, problems: &mut Vec<Problem>) {
+    for (side, scorer) in [("candidate", Some(&written.candidate)), ("baseline", written.baseline.as_ref())] {
+        if let Some(Scorer::Column(scorer)) = scorer
+            && scorer.column == written.columns.label
+        {
+            let at = Path::root().key(side).key("column");
+            let message = format!("the column {} is the label, not a score", quoted(&scorer.column));
+            problems.push(Problem::value(&at, message).remedy("name the column that holds the model's scores"));
+        }
+    }
+}
+
+fn approvers_are_people(written: &Written, problems: &mut Vec<Problem>) {
+    for (index, name) in written.policy.weakening_approvers.iter().enumerate().filter(|(_, name)| name.contains('/')) {
+        let at = Path::root().key("policy").key("weakening_approvers").index(index);
+        let message = format!("{} is a team, whose members a workflow's token may not see", quoted(name));
+        problems.push(Problem::value(&at, message).remedy("name people, such as `@alice`"));
     }
 }
 
@@ -224,6 +297,17 @@ fn suites_select_something(written: &Written, problems: &mut Vec<Problem>) {
     }
 }
 
+fn suites_name_known_events(written: &Written, problems: &mut Vec<Problem>) {
+    for (suite, chosen) in &written.suites {
+        for (index, on) in chosen.on.iter().enumerate().filter(|(_, on)| !event::is_known(on)) {
+            let at = Path::root().key("suites").key(suite).key("on").index(index);
+            let problem = Problem::value(&at, format!("{} is no event of GitHub Actions", quoted(on)));
+            let otherwise = "write an event such as `pull_request`, or `push:BRANCH`, or `tag:v*`";
+            problems.push(with_nearest(problem, on, &event::EVENTS, otherwise));
+        }
+    }
+}
+
 fn checks_read_declared_datasets(written: &Written, problems: &mut Vec<Problem>) {
     let known: Vec<&str> = written.data.keys().map(String::as_str).collect();
     for (index, check) in written.checks.iter().enumerate() {
@@ -247,45 +331,5 @@ fn with_nearest(problem: Problem, name: &str, known: &[&str], otherwise: &str) -
     match nearest(name, known.iter().copied()) {
         Some(near) => problem.remedy(format!("did you mean `{near}`?")),
         None => problem.remedy(otherwise),
-    }
-}
-
-/// Whether a pattern of a suite selects a check: `*` stands for any part of the name.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut rest = name;
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(stripped) = rest.strip_prefix(first) else { return false };
-    rest = stripped;
-    let parts: Vec<_> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn a_star_stands_for_any_part() {
-        for (pattern, name, expected) in [
-            ("*", "performance.metric", true),
-            ("performance.*", "performance.metric", true),
-            ("performance.*", "drift.prediction", false),
-            ("*.metric", "performance.metric", true),
-            ("p*.m*c", "performance.metric", true),
-            ("performance.metric", "performance.metric", true),
-            ("performance.met", "performance.metric", false),
-            ("", "performance.metric", false),
-            ("metric*metric", "metric", false),
-        ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} on {name}");
-        }
     }
 }

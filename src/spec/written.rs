@@ -273,6 +273,10 @@ pub struct Policy {
     pub min_rows: u64,
     /// The rows of each class that a slice needs before a claim about it is tested (binary models).
     pub min_positives: u64,
+    /// Who may let a pull request weaken this spec, by an approving review of its newest commit: `@alice`. Without any, a
+    /// weakening blocks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weakening_approvers: Vec<String>,
 }
 
 impl Default for Policy {
@@ -283,6 +287,7 @@ impl Default for Policy {
             on_inconclusive: OnInconclusive::default(),
             min_rows: 100,
             min_positives: 20,
+            weakening_approvers: Vec::new(),
         }
     }
 }
@@ -317,7 +322,8 @@ pub enum Consequence {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Suite {
-    /// The events that run the suite: `pull_request`, `merge_group`, `tag:v*`, `release`, ...
+    /// The events of GitHub Actions that run the suite: `pull_request`, `merge_group`, `release`, `push:main`, `tag:v*`.
+    /// A suite without any never runs by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<String>,
     /// Names of checks, `*` standing for any part: `performance.*`, `*`.
