@@ -1,15 +1,17 @@
 //! The command line: what may be said, and what is printed. The only place that prints.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::deliver::files;
+use crate::deliver::{files, runner};
 use crate::engine::Progress;
 use crate::gate::{self, Options};
 use crate::report::render;
@@ -17,6 +19,7 @@ use crate::spec::Spec;
 use crate::spec::problem::{Problems, nearest};
 use crate::{checks, docs};
 
+mod action;
 mod progress;
 
 /// Exit code when nothing was judged.
@@ -40,6 +43,13 @@ enum Command {
         #[arg(long, value_name = "DIR", default_value = ".modelgate")]
         out: PathBuf,
     },
+    /// Judge as a step of GitHub Actions: the event, the inputs and the token come from the runner.
+    Action,
+    /// Publish the record of another run, in a workflow that may write: a step of GitHub Actions as well.
+    Publish {
+        /// The folder that holds record.json.
+        folder: PathBuf,
+    },
     /// Check the spec and say everything that is wrong with it. Reads no data.
     Validate {
         /// The spec.
@@ -60,7 +70,7 @@ enum Command {
     Schema,
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct TargetArguments {
     /// The spec.
     #[arg(default_value = "modelgate.yaml")]
@@ -79,21 +89,26 @@ struct TargetArguments {
     threads: Option<u16>,
 }
 
-impl From<TargetArguments> for Options {
-    fn from(arguments: TargetArguments) -> Self {
-        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-        let TargetArguments { spec, suite, candidate, baseline, threads } = arguments;
-        Self { spec, suite, candidate, baseline, threads: threads.map_or_else(processors, usize::from) }
+impl TargetArguments {
+    fn options(&self) -> Options {
+        let Self { spec: _, suite, candidate, baseline, threads } = self.clone();
+        Options { suite, candidate, baseline, threads: threads.map_or_else(processors, usize::from) }
     }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Runs the program.
 #[must_use]
 pub fn main(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        Command::Run { target, out } => run(target.into(), &out),
+        Command::Run { target, out } => run(&target.spec, &target.options(), &out),
+        Command::Action => action::action(None),
+        Command::Publish { folder } => action::action(Some(folder)),
         Command::Validate { spec } => validate(&spec),
-        Command::Plan { target } => plan(target.into()),
+        Command::Plan { target } => plan(&target.spec, &target.options()),
         Command::Explain { check } => explain(check.as_deref()),
         Command::Schema => print(&format!("{:#}\n", docs::schema())),
     };
@@ -103,40 +118,53 @@ pub fn main(cli: Cli) -> ExitCode {
     })
 }
 
-fn run(options: Options, out: &std::path::Path) -> Result<ExitCode> {
+fn run(spec: &Path, options: &Options, out: &Path) -> Result<ExitCode> {
     let started = Instant::now();
     files::clear(out)?;
+    let case = Spec::read(spec)?.into();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(options.threads).enable_all().build()?;
     let progress = Arc::new(Progress::default());
     let judging = async {
         tokio::select! {
-            report = gate::run(&options, &progress) => report.map(Some),
-            () = interrupted() => Ok(None),
+            report = gate::run(case, options, &progress) => report.map(Ok),
+            code = interrupted() => Ok(Err(code)),
         }
     };
     let bar = progress::Bar::start(&progress);
     let report = runtime.block_on(judging);
     bar.finish();
-    let Some(report) = report? else { return Ok(ExitCode::from(130)) };
+    let report = match report? {
+        Ok(report) => report,
+        Err(cancelled) => return Ok(ExitCode::from(cancelled)),
+    };
     let written = files::write(out, &report, &files::Circumstances::of(options.threads, started))?;
     print(&render::terminal(&report, &written)?)?;
     Ok(ExitCode::from(report.record.verdict.exit_code()))
 }
 
-async fn interrupted() {
-    // Where the signal cannot be watched, the default action ends the program, which is what is wanted.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+/// Waits for a signal that ends the program: its exit code.
+async fn interrupted() -> u8 {
+    // Where a signal cannot be watched, its default action ends the program, which is what is wanted.
+    let watched = |kind, code| async move {
+        let heard = match signal(kind) {
+            Ok(mut signals) => signals.recv().await.is_some(),
+            Err(_) => false,
+        };
+        if heard { code } else { std::future::pending().await }
+    };
+    tokio::select! {
+        code = watched(SignalKind::interrupt(), 130) => code,
+        code = watched(SignalKind::terminate(), 143) => code,
     }
 }
 
-fn validate(spec: &std::path::Path) -> Result<ExitCode> {
+fn validate(spec: &Path) -> Result<ExitCode> {
     let spec = Spec::read(spec)?;
     print(&render::validated(&spec)?)
 }
 
-fn plan(options: Options) -> Result<ExitCode> {
-    let (target, selection) = gate::open(&options)?;
+fn plan(spec: &Path, options: &Options) -> Result<ExitCode> {
+    let (target, selection) = gate::open(Spec::read(spec)?, options)?;
     let suite = selection.suite.clone();
     let prepared = gate::prepare(&target, selection.entries, options.threads)?;
     print(&render::plan(&target, &suite, &prepared)?)
@@ -157,17 +185,36 @@ fn explain(check: Option<&str>) -> Result<ExitCode> {
 
 /// Prints to standard output, without colour where that is no terminal. A reader that went away is no error.
 fn print(text: &str) -> Result<ExitCode> {
-    match anstream::stdout().write_all(text.as_bytes()) {
+    match anstream::stdout().write_all(harmless(text).as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("standard output"),
         _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn report_error(error: &anyhow::Error) {
-    let text = match error.downcast_ref::<Problems>() {
-        Some(problems) => problems.render(std::io::stderr().is_terminal()),
+/// Text that the runner of GitHub Actions, which reads both streams, takes for text.
+fn harmless(text: &str) -> Cow<'_, str> {
+    match std::env::var_os("GITHUB_ACTIONS") {
+        Some(_) => runner::inert(text).into(),
+        None => text.into(),
+    }
+}
+
+/// Prints to the log of a workflow, which shows colours and is no terminal.
+fn say(text: &str) {
+    let mut log = anstream::AutoStream::always(std::io::stdout().lock());
+    // Nobody is left to be told when the log is closed.
+    let _ = log.write_all(text.as_bytes()).and_then(|()| log.flush());
+}
+
+fn error_text(error: &anyhow::Error, colour: bool) -> String {
+    match error.downcast_ref::<Problems>() {
+        Some(problems) => problems.render(colour) + "\n",
         None => render::error(error),
-    };
+    }
+}
+
+fn report_error(error: &anyhow::Error) {
+    let text = error_text(error, std::io::stderr().is_terminal());
     // Nobody is left to be told when standard error is closed.
-    let _ = anstream::stderr().write_all(text.as_bytes());
+    let _ = anstream::stderr().write_all(harmless(&text).as_bytes());
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::spec::limit::Amount;
 
 /// What a claim is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Subject {
     /// The dataset.
     pub dataset: String,
@@ -40,7 +40,7 @@ impl Subject {
 }
 
 /// A number with its two-sided interval at `1 - 2 * false_ship`; without one where none is defined.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
 pub struct Estimate {
     /// The estimate.
     pub value: f64,
@@ -51,7 +51,13 @@ pub struct Estimate {
 }
 
 /// What a claim allows, by key of the spec: `max_drop`, `min`.
-pub type Limits = BTreeMap<&'static str, Amount>;
+pub type Limits = BTreeMap<String, Amount>;
+
+/// What a claim with one bound allows.
+#[must_use]
+pub fn allowed(key: &str, amount: Amount) -> Limits {
+    Limits::from([(key.to_owned(), amount)])
+}
 
 /// What the measurement says about the limit.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +85,12 @@ pub enum Finding {
         /// About how many more rows would allow it, where that can be said.
         needs_rows: Option<u64>,
     },
-    /// The claim was not made: the slice is too small to say anything.
+    /// The claim does not hold, and a person who may do so let it through.
+    Waived {
+        /// Who.
+        by: String,
+    },
+    /// The claim was not made: the slice is too small to say anything, or it counts only later.
     NotTested {
         /// Why.
         reason: String,

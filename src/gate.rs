@@ -1,7 +1,7 @@
 //! The orchestrator: from a spec to a report, in eight steps.
 
 use std::collections::BTreeSet;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -11,7 +11,7 @@ use crate::answers::Answers;
 use crate::check::{Asked, Refusal};
 use crate::engine::{self, Progress};
 use crate::plan::{Ask, Plan};
-use crate::record::Record;
+use crate::record::{Base, Record};
 use crate::report::{Report, curves};
 use crate::score::Judged;
 use crate::spec::problem::{Path, Problem};
@@ -20,11 +20,26 @@ use crate::spec::{Entry, Selection, Spec};
 use crate::target::{self, Target};
 use crate::verdict::Statement;
 
+/// What judges.
+#[derive(Debug)]
+pub struct Case {
+    /// The spec.
+    pub spec: Spec,
+    /// Where the policy of a pull request comes from.
+    pub base: Option<Base>,
+    /// What stands before any data is read.
+    pub statements: Vec<Statement>,
+}
+
+impl From<Spec> for Case {
+    fn from(spec: Spec) -> Self {
+        Self { spec, base: None, statements: Vec::new() }
+    }
+}
+
 /// What is run, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The spec.
-    pub spec: PathBuf,
     /// The suite, where the spec leaves a choice.
     pub suite: Option<String>,
     /// Judges this model instead of the spec's candidate.
@@ -63,25 +78,25 @@ pub struct Pending {
 ///
 /// # Errors
 /// A bad spec ([`Problems`](crate::spec::problem::Problems)) or a broken world. A bad model is a verdict.
-pub async fn run(options: &Options, progress: &Arc<Progress>) -> Result<Report> {
-    let (target, selection) = open(options)?;
+pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Result<Report> {
+    let Case { spec, base, mut statements } = case;
+    let (target, selection) = open(spec, options)?;
     let Prepared { mut plan, mut checks, context } = prepare(&target, selection.entries, options.threads)?;
     let curves = curves::ask(&mut plan)?;
     let mut answers = Answers::default();
     answer(&context, &target, &mut plan, &mut answers, progress).await?;
     ask_again(&target, &mut checks, &answers, &mut plan)?;
     answer(&context, &target, &mut plan, &mut answers, progress).await?;
-    let statements = judge(&checks, &answers)?;
-    let record = Record::new(&target, &selection.suite, statements);
+    statements.extend(judge(&checks, &answers)?);
+    let record = Record::new(&target, &selection.suite, base, statements);
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
 }
 
-/// Reads the spec, selects the suite, and opens what it needs.
+/// Selects the suite and opens what it needs.
 ///
 /// # Errors
 /// As [`run`].
-pub fn open(options: &Options) -> Result<(Target, Selection)> {
-    let spec = Spec::read(&options.spec)?;
+pub fn open(spec: Spec, options: &Options) -> Result<(Target, Selection)> {
     let selection = spec.select(options.suite.as_deref())?;
     let datasets: BTreeSet<String> =
         selection.entries.iter().flat_map(|entry| entry.check.datasets()).map(|(_, name)| name).collect();

@@ -5,16 +5,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::evidence::{Estimate, Finding, Limits, Subject};
+use crate::spec::change::Change;
 use crate::spec::written::{Model, Policy, Severity};
 use crate::target::{Side, Target};
 use crate::verdict::{self, Claim, Statement, Verdict};
 
 /// The record of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Record {
     /// The version of this format.
     pub version: u32,
@@ -28,6 +29,9 @@ pub struct Record {
     pub model: Model,
     /// The policy that judged.
     pub policy: Policy,
+    /// Where the policy of a pull request comes from.
+    #[serde(default)]
+    pub base: Option<Base>,
     /// What was read, with digests.
     pub inputs: Inputs,
     /// Every claim, in the order of the spec.
@@ -35,11 +39,43 @@ pub struct Record {
     /// What was named and not tested, and why.
     pub not_tested: Vec<NotTested>,
     /// Claims whose failure was waived.
-    pub waived: Vec<Value>,
+    pub waived: Vec<Waived>,
+}
+
+/// Where the policy of a pull request comes from, and what the pull request changes in it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct Base {
+    /// The base commit.
+    pub commit: String,
+    /// Whether the spec of the base commit judged.
+    pub spec: BaseSpec,
+    /// Every difference that has a meaning, weakenings first. They count once they are merged.
+    pub changes: Vec<Change>,
+}
+
+/// Whether the spec of a base commit judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BaseSpec {
+    /// It judged.
+    Judges,
+    /// The base has no spec, and the pull request introduces the first one, which judged.
+    Absent,
+    /// The base has a spec with problems, so that of the pull request judged.
+    Invalid,
+}
+
+/// A claim whose failure was waived.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct Waived {
+    /// The claim.
+    pub claim: String,
+    /// Who let it through.
+    pub by: String,
 }
 
 /// What was read.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Inputs {
     /// The spec.
     pub spec: File,
@@ -52,7 +88,7 @@ pub struct Inputs {
 }
 
 /// A file with its digest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct File {
     /// The path as given.
     pub path: String,
@@ -61,7 +97,7 @@ pub struct File {
 }
 
 /// A model with its digest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Source {
     /// Where it comes from, as written.
     pub source: String,
@@ -70,7 +106,7 @@ pub struct Source {
 }
 
 /// A dataset with its digest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Rows {
     /// Its name.
     pub name: String,
@@ -81,7 +117,7 @@ pub struct Rows {
 }
 
 /// One claim.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct ClaimRecord {
     /// Check, metric, slice or column: unique within a record.
     pub id: String,
@@ -122,7 +158,7 @@ pub struct ClaimRecord {
 }
 
 /// Something named and not tested.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct NotTested {
     /// The claim that was not made.
     pub claim: String,
@@ -133,9 +169,10 @@ pub struct NotTested {
 impl Record {
     /// The record of a run whose checks have stated their evidence.
     #[must_use]
-    pub fn new(target: &Target, suite: &str, statements: Vec<Statement>) -> Self {
+    pub fn new(target: &Target, suite: &str, base: Option<Base>, statements: Vec<Statement>) -> Self {
         let written = &target.spec.written;
         let not_tested = statements.iter().filter_map(not_tested).collect();
+        let waived = statements.iter().filter_map(waived).collect();
         let claims = verdict::judge(statements, &written.policy);
         Self {
             version: 1,
@@ -144,11 +181,18 @@ impl Record {
             verdict: verdict::of_gate(&claims, &written.policy),
             model: written.model.clone(),
             policy: written.policy.clone(),
+            base,
             inputs: Inputs::of(target),
             claims: distinct(claims.into_iter().map(claim_record).collect()),
             not_tested,
-            waived: Vec::new(),
+            waived,
         }
+    }
+
+    /// What a claim does to the gate.
+    #[must_use]
+    pub fn consequence(&self, claim: &ClaimRecord) -> Verdict {
+        verdict::consequence(claim.verdict, claim.blocking, &claim.subject.slice, &self.policy)
     }
 
     /// The bytes of `record.json`.
@@ -209,6 +253,11 @@ fn claim_record(claim: Claim) -> ClaimRecord {
 fn not_tested(statement: &Statement) -> Option<NotTested> {
     let Finding::NotTested { reason } = &statement.evidence.finding else { return None };
     Some(NotTested { claim: id(statement.check, &statement.evidence.subject), why: reason.clone() })
+}
+
+fn waived(statement: &Statement) -> Option<Waived> {
+    let Finding::Waived { by } = &statement.evidence.finding else { return None };
+    Some(Waived { claim: id(statement.check, &statement.evidence.subject), by: by.clone() })
 }
 
 /// `performance.regression/roc_auc/carrier=UA`

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use crate::record::Record;
 
+pub mod budget;
+pub mod chart;
 pub mod curves;
 pub mod junit;
 pub mod plan;

@@ -4,14 +4,14 @@
 //! intersection-union test: Berger, 1982). A fail of any blocking claim blocks, so fails are corrected together: Holm
 //! (1979) over all blocking claims at `false_block`. Claims that only warn are a family of their own.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Evidence, Finding};
 use crate::spec::written::{Consequence, Policy, Severity};
 use crate::stats::multiplicity::{self, holm};
 
 /// The verdict of a claim, a check or the gate, from good to bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every claim was tested and holds.
@@ -89,7 +89,9 @@ pub fn judge(statements: Vec<Statement>, policy: &Policy) -> Vec<Claim> {
     statements
         .into_iter()
         .zip(corrected)
-        .filter(|(statement, _)| !matches!(statement.evidence.finding, Finding::NotTested { .. }))
+        .filter(|(statement, _)| {
+            !matches!(statement.evidence.finding, Finding::NotTested { .. } | Finding::Waived { .. })
+        })
         .map(|(statement, corrected)| claim(statement, corrected))
         .collect()
 }
@@ -99,21 +101,24 @@ pub fn judge(statements: Vec<Statement>, policy: &Policy) -> Vec<Claim> {
 pub fn of_gate(claims: &[Claim], policy: &Policy) -> Verdict {
     // A gate that claimed nothing has tested nothing.
     let nothing = if claims.is_empty() { Verdict::Inconclusive } else { Verdict::Pass };
-    claims.iter().map(|claim| consequence(claim, policy)).max().unwrap_or(nothing)
+    let of_claim = |claim: &Claim| {
+        let Statement { severity, evidence, .. } = &claim.statement;
+        consequence(claim.verdict, *severity == Severity::Block, &evidence.subject.slice, policy)
+    };
+    claims.iter().map(of_claim).max().unwrap_or(nothing)
 }
 
-/// What a claim does to the gate.
+/// What a claim about a slice does to the gate.
 #[must_use]
-pub fn consequence(claim: &Claim, policy: &Policy) -> Verdict {
-    match (claim.verdict, claim.statement.severity) {
+pub fn consequence(verdict: Verdict, blocking: bool, slice: &str, policy: &Policy) -> Verdict {
+    match (verdict, blocking) {
         (Verdict::Pass, _) => Verdict::Pass,
-        (_, Severity::Warn) => Verdict::Warn,
-        (Verdict::Inconclusive, Severity::Block) => {
-            let overall = claim.statement.evidence.subject.slice == "all";
-            let on = if overall { policy.on_inconclusive.overall } else { policy.on_inconclusive.slice };
+        (_, false) => Verdict::Warn,
+        (Verdict::Inconclusive, true) => {
+            let on = if slice == "all" { policy.on_inconclusive.overall } else { policy.on_inconclusive.slice };
             if on == Consequence::Fail { Verdict::Inconclusive } else { Verdict::Warn }
         }
-        (verdict, Severity::Block) => verdict,
+        (verdict, true) => verdict,
     }
 }
 
@@ -143,6 +148,7 @@ fn claim(statement: Statement, corrected: Option<multiplicity::Judged>) -> Claim
         Finding::Fact { holds: false, reason } => (Verdict::Fail, reason.clone(), None, None),
         Finding::Undecided { reason, needs_rows } => (Verdict::Inconclusive, Some(reason.clone()), None, *needs_rows),
         Finding::NotTested { reason } => (Verdict::Inconclusive, Some(reason.clone()), None, None),
+        Finding::Waived { .. } => (Verdict::Warn, None, None, None),
     };
     let (level, adjusted_p_value) = corrected.map(|judged| (judged.level, judged.adjusted)).unzip();
     Claim { statement, verdict, reason, level, p_value, adjusted_p_value, needs_rows }

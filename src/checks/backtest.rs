@@ -193,7 +193,7 @@ fn severity(window: &Evidence) -> f64 {
         Finding::Fact { holds: false, .. } => -2.0,
         Finding::Undecided { .. } => -1.0,
         Finding::Tested { p_value, .. } => *p_value,
-        Finding::Fact { holds: true, .. } | Finding::NotTested { .. } => f64::INFINITY,
+        Finding::Fact { holds: true, .. } | Finding::NotTested { .. } | Finding::Waived { .. } => f64::INFINITY,
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::answers::{Answers, Groups};
 use crate::check::Refusal;
-use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject};
+use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject, allowed};
 use crate::measure::{self, measure};
 use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
 use crate::spec::limit::Amount;
@@ -401,7 +401,7 @@ impl Margin {
     }
 
     pub(super) fn limits(self) -> Limits {
-        Limits::from([(self.key, self.amount)])
+        allowed(self.key, self.amount)
     }
 
     /// The weights of baseline and candidate, and the bound on their weighted metric.

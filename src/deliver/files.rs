@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use tempfile::Builder;
 
-use crate::report::{Report, junit, render};
+use crate::report::{Report, budget, junit, render};
 
 /// The files of a run, the record last: where it stands, everything stands.
 const FILES: [&str; 5] = ["run.json", "report.md", "report.html", "junit.xml", "record.json"];
@@ -61,7 +61,7 @@ pub fn write(folder: &Path, report: &Report, circumstances: &Circumstances) -> R
     run.push('\n');
     let contents = [
         run,
-        render::markdown(report)?,
+        render::markdown(report, budget::COMMENT)?,
         render::html(report)?,
         junit::render(&report.record)?,
         report.record.to_json()?,

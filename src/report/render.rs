@@ -10,12 +10,15 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 
-use super::Report;
+use super::budget::{self, Shown};
+use super::{Report, chart};
 use crate::gate::Prepared;
+use crate::record::{ClaimRecord, Record};
 use crate::spec::Spec;
+use crate::spec::problem::Problems;
 use crate::target::Target;
 
-mod escape;
+pub mod escape;
 mod format;
 
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(environment);
@@ -29,12 +32,58 @@ pub fn terminal(report: &Report, files: &[PathBuf]) -> Result<String> {
     render("report.txt", context! { report => Value::from(Serde(report)), files })
 }
 
-/// The report for a pull-request comment.
+/// The report in Markdown, with as many rows as fit into so many bytes.
 ///
 /// # Errors
 /// As [`terminal`].
-pub fn markdown(report: &Report) -> Result<String> {
-    render("report.md", context! { report => Value::from(Serde(report)) })
+pub fn markdown(report: &Report, most: usize) -> Result<String> {
+    let (told, chart) = (Value::from(Serde(report)), Value::from(Serde(chart::of(&report.record))));
+    let context =
+        |shown| context! { report => told.clone(), chart => chart.clone(), shown => Value::from(Serde(shown)) };
+    budget::fit(Shown::all(&report.record), most, |shown| render("report.md", context(shown)))
+}
+
+/// A verdict in one line.
+///
+/// # Errors
+/// As [`terminal`].
+pub fn title(record: &Record) -> Result<String> {
+    Ok(render("title.txt", context! { r => Value::from(Serde(record)) })?.trim().to_owned())
+}
+
+/// What is said of a claim beside the line of the spec that demands it.
+///
+/// # Errors
+/// As [`terminal`].
+pub fn annotation(claim: &ClaimRecord) -> Result<String> {
+    Ok(render("annotation.txt", context! { c => Value::from(Serde(claim)) })?.trim().to_owned())
+}
+
+/// A run without a verdict, in Markdown: it was cancelled, or there was nothing to do.
+///
+/// # Errors
+/// As [`terminal`].
+pub fn note(gate: Option<&str>, sign: &str, title: &str, why: &str) -> Result<String> {
+    render("note.md", context! { gate, sign, title, why })
+}
+
+/// An error in Markdown.
+///
+/// # Errors
+/// As [`terminal`].
+pub fn error_markdown(gate: Option<&str>, error: &anyhow::Error) -> Result<String> {
+    let problems = error.downcast_ref::<Problems>().map(|problems| problems.render(false));
+    render("error.md", context! { gate, problems, causes => causes(error) })
+}
+
+/// Why something did not reach GitHub, and what to do about it.
+///
+/// # Errors
+/// As [`terminal`].
+pub fn undelivered(channel: &str, trouble: &str, permissions: &[&str]) -> Result<String> {
+    Ok(render("undelivered.txt", context! { channel, trouble, permissions => Value::from(Serde(permissions)) })?
+        .trim()
+        .to_owned())
 }
 
 /// The report as one page that needs no network.
@@ -67,8 +116,11 @@ pub fn plan(target: &Target, suite: &str, prepared: &Prepared<'_>) -> Result<Str
 /// An error that is no problem of the spec, with its causes.
 #[must_use]
 pub fn error(error: &anyhow::Error) -> String {
-    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    render("error.txt", context! { causes }).unwrap_or_else(|_| format!("error: {error:#}\n"))
+    render("error.txt", context! { causes => causes(error) }).unwrap_or_else(|_| format!("error: {error:#}\n"))
+}
+
+fn causes(error: &anyhow::Error) -> Vec<String> {
+    error.chain().map(ToString::to_string).collect()
 }
 
 fn render(template: &str, context: Value) -> Result<String> {
@@ -82,14 +134,26 @@ fn environment() -> Environment<'static> {
     {
         environment.set_syntax(syntax);
     }
+    format::register(&mut environment);
+    escape::register(&mut environment);
     macro_rules! templates {
         ($($name:literal),*) => {
             $(environment.add_template($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $name)))
                 .unwrap_or_else(|error| unreachable!("{}: {error}", $name));)*
         };
     }
-    templates!("report.txt", "report.md", "report.html", "validated.txt", "plan.txt", "error.txt");
-    format::register(&mut environment);
-    escape::register(&mut environment);
+    templates!(
+        "report.txt",
+        "report.md",
+        "report.html",
+        "title.txt",
+        "annotation.txt",
+        "note.md",
+        "error.md",
+        "error.txt",
+        "undelivered.txt",
+        "validated.txt",
+        "plan.txt"
+    );
     environment
 }

@@ -4,6 +4,8 @@
 mod cases;
 mod docs;
 mod gate;
+mod github;
+mod injection;
 mod laws;
 mod onnx;
 mod statistics;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::answers::Answers;
 use crate::check::{Check, Refusal};
 use crate::checks::shared::{self, Bound, Rows};
-use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject};
+use crate::evidence::{Estimate, Evidence, Finding, Subject, allowed};
 use crate::measure;
 use crate::plan::{Grouping, Plan, Ticket};
 use crate::spec::limit::Amount;
@@ -112,7 +112,7 @@ impl Check for DriftPrediction {
 impl DriftPrediction {
     fn distance(&self, asked: &Asked, ranks: &Ranks) -> Result<Evidence> {
         let subject = Subject::all(&self.data, "distance");
-        let limits = Limits::from([("max_distance", Amount::Absolute(self.max_distance))]);
+        let limits = allowed("max_distance", Amount::Absolute(self.max_distance));
         if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, ranks.rows())? {
             return Ok(Evidence::new(subject, limits, finding));
         }
@@ -143,7 +143,7 @@ impl DriftPrediction {
 
     fn flips(&self, asked: &Asked, moments: &Moments) -> Result<Evidence> {
         let subject = Subject::all(&self.data, "flips");
-        let limits = Limits::from([("max_flips", self.max_flips)]);
+        let limits = allowed("max_flips", self.max_flips);
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
         if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, moments.rows())? {
             return Ok(Evidence::new(subject, limits, finding));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::answers::{Answers, Overlap};
 use crate::check::{Check, Refusal};
 use crate::checks::shared;
-use crate::evidence::{Evidence, Finding, Limits, Subject};
+use crate::evidence::{Evidence, Finding, Subject, allowed};
 use crate::plan::{OverlapAsk, OverlapTicket, Plan};
 use crate::spec::limit::Amount;
 use crate::spec::problem::{Path, Problem};
@@ -135,7 +135,7 @@ impl LeakageOverlap {
     fn claim(&self, key: Key, overlap: &Overlap) -> Evidence {
         let [seen, fresh] = &self.between;
         let subject = Subject::all(fresh, key.name());
-        let limits = Limits::from([("max_share", Amount::Absolute(self.max_share))]);
+        let limits = allowed("max_share", Amount::Absolute(self.max_share));
         if overlap.rows == 0 || overlap.seen_rows == 0 {
             let empty = if overlap.rows == 0 { fresh } else { seen };
             let reason = format!("dataset `{empty}` has no rows");

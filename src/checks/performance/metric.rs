@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::answers::Answers;
 use crate::check::{Check, Refusal};
 use crate::checks::shared::{self, Bound, MetricTicket, Rows, Sample};
-use crate::evidence::{Evidence, Limits, Subject};
+use crate::evidence::{Evidence, Limits, Subject, allowed};
 use crate::plan::{Grouping, Input, Plan};
 use crate::spec::limit::Amount;
 use crate::spec::problem::Problem;
@@ -123,5 +123,5 @@ impl PerformanceMetric {
 
 fn limits(key: &'static str, bound: Bound) -> Limits {
     let (Bound::AtLeast(limit) | Bound::AtMost(limit)) = bound;
-    Limits::from([(key, Amount::Absolute(limit))])
+    allowed(key, Amount::Absolute(limit))
 }

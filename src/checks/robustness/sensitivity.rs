@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::answers::Answers;
 use crate::check::{Check, Refusal};
 use crate::checks::shared::{self, Bound, MetricTicket, Rows, Sample};
-use crate::evidence::{Evidence, Finding, Limits, Subject};
+use crate::evidence::{Evidence, Finding, Limits, Subject, allowed};
 use crate::measure::{self, Cell};
 use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
 use crate::spec::limit::Amount;
@@ -156,7 +156,7 @@ impl Check for RobustnessSensitivity {
 impl RobustnessSensitivity {
     /// The models are clean baseline, clean candidate, noisy baseline, noisy candidate.
     fn loss(&self, asked: &Asked, noisy: &Noisy, sample: &Sample, disturbed: f64) -> Result<Evidence> {
-        let limits = Limits::from([("max_loss", Amount::Absolute(self.max_loss))]);
+        let limits = allowed("max_loss", Amount::Absolute(self.max_loss));
         let subject = Subject::all(&self.data, &format!("loss of {}", asked.metric.name()));
         if let Some(finding) = obstacle(noisy, sample.rows(), sample.positives(), disturbed)? {
             return Ok(Evidence::new(subject, limits, finding));
@@ -171,7 +171,7 @@ impl RobustnessSensitivity {
     }
 
     fn flips(&self, noisy: &Noisy, moments: &Moments, disturbed: f64) -> Result<Evidence> {
-        let limits = Limits::from([("max_flips", self.max_flips)]);
+        let limits = allowed("max_flips", self.max_flips);
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
         let subject = Subject::all(&self.data, "flips");
         if let Some(finding) = obstacle(noisy, moments.rows(), moments.positives(), disturbed)? {

@@ -13,16 +13,23 @@ fn part(estimate: &Value, name: &str) -> Option<f64> {
 
 /// Makes the filters known to the templates.
 pub(super) fn register(environment: &mut Environment<'_>) {
-    environment.add_filter("number", number);
-    environment.add_filter("count", count);
-    environment
-        .add_filter("signed", |value: f64| if value >= 0.0 { format!("+{}", number(value)) } else { number(value) });
-    environment.add_filter("value", |estimate: &Value| part(estimate, "value").map(number));
-    environment.add_filter("interval", |estimate: &Value| interval(estimate));
-    environment.add_filter("percent", |share: f64| format!("{} %", (share * 1e6).round() / 1e4));
+    environment.add_filter("number", |value: f64| digits(number(value)));
+    environment.add_filter("count", |value: u64| digits(count(value)));
+    environment.add_filter("signed", |value: f64| digits(signed(value)));
+    environment.add_filter("value", |estimate: &Value| part(estimate, "value").map(number).map(digits));
+    environment.add_filter("interval", |estimate: &Value| interval(estimate).map(digits));
+    environment.add_filter("percent", |share: f64| digits(format!("{} %", (share * 1e6).round() / 1e4)));
     environment.add_filter("limit", limit);
+    environment.add_filter("fixed", |value: f64| format!("{value:.6}"));
+    environment.add_filter("compact", |value: &Value| serde_json::to_string(value).unwrap_or_default());
+    environment.add_filter("preformatted", preformatted);
     environment.add_filter("pad", pad);
     environment.add_filter("paint", paint);
+}
+
+/// What is made of numbers alone is written as it is on every surface, to be copied from there.
+fn digits(written: String) -> Value {
+    Value::from_safe_string(written)
 }
 
 /// Four digits that matter: 0.7132, 12.35, 0.0004213.
@@ -36,6 +43,10 @@ pub(super) fn number(value: f64) -> String {
     }
     let decimals = (3.0 - magnitude).clamp(0.0, 9.0) as usize;
     format!("{value:.decimals$}")
+}
+
+fn signed(value: f64) -> String {
+    if value >= 0.0 { format!("+{}", number(value)) } else { number(value) }
 }
 
 fn count(value: u64) -> String {
@@ -56,6 +67,12 @@ fn limit(limits: &Value) -> String {
         format!("{key} {amount}")
     });
     written.collect::<Vec<_>>().join(", ")
+}
+
+/// Lines as they are, between tags of HTML that keep them.
+fn preformatted(text: &str) -> Value {
+    let lines: Vec<String> = text.lines().map(escape::html).collect();
+    Value::from_safe_string(lines.join("\n"))
 }
 
 fn pad(text: &Value, width: usize) -> Value {
