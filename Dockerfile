@@ -14,7 +14,8 @@ FROM python:3.11-slim-bookworm AS runtime
 RUN printf '%s ' onnxruntime==1.26.0 \
       --hash=sha256:35c7c7b0ac2e02001d28fab6c9fc24e9abc5e6faa35e6e19c63cecf1406ba89f \
       --hash=sha256:11a8df4dcfe9ad5ff0bd71a7571dbed019fabc7594676c89fe8b86ea029c246f > /requirements.txt \
- && pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: --target /wheel --requirement /requirements.txt
+ && pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: --target /wheel \
+      --requirement /requirements.txt
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="modelgate" \
