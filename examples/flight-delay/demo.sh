@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Judges the example: the honest candidate, and two that must be caught. Usage: demo.sh PATH-OF-MODELGATE
 set -uo pipefail
-cd "$(dirname "$0")"
+cd "$(dirname "$0")" || exit
 modelgate=$1
 status=0
 

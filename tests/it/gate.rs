@@ -608,6 +608,22 @@ fn a_model_never_fails_against_itself() {
     assert!(moved.is_empty(), "{moved:?}");
 }
 
+/// Scored here, and disturbed: the noise depends on the row and not on the model, so nothing moves.
+#[test]
+fn a_live_model_never_fails_against_itself() {
+    let run = run_example(&["--suite", "release", "--candidate", "models/baseline.onnx"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let compared = |claim: &&Value| claim["difference"]["value"].is_f64();
+    let moved = |claim: &&Value| claim["difference"]["value"].as_f64() != Some(0.0) || claim["verdict"] == "fail";
+    let noisy = run.claims().iter().filter(|claim| claim["check"] == "robustness.sensitivity").count();
+    assert_eq!(noisy, 2, "the loss and the flips");
+    // AUC over all rows, thirteen carriers, six of origin and season, the long hauls; log-loss; distance and flips; the noise;
+    // the backtest and its worst window.
+    assert_eq!(run.claims().iter().filter(compared).count(), 21 + 1 + 2 + 2 + 2);
+    let moved: Vec<_> = run.claims().iter().filter(compared).filter(moved).map(|claim| &claim["id"]).collect();
+    assert!(moved.is_empty(), "{moved:?}");
+}
+
 /// Runs the toy with a predictions file of these ids.
 fn run_predictions(ids: &[i64]) -> Run {
     let folder = toy_folder();

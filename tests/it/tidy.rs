@@ -80,9 +80,10 @@ fn layers_name_no_layer_above() {
 
 #[test]
 fn crates_stay_where_they_belong() {
-    let rules: [(&[&str], &[&str]); 3] = [
+    let rules: [(&[&str], &[&str]); 4] = [
         (&["serde_yaml", "saphyr"], &["spec/yaml"]),
         (&["minijinja"], &["report/render"]),
+        (&["octocrab", "http::", "http_body"], &["deliver/github"]),
         (&["datafusion"], &["engine", "gate"]),
     ];
     for (names, homes) in rules {
