@@ -2,11 +2,13 @@
 
 use crate::stats::decision::Decisions;
 use crate::stats::distance::kolmogorov_smirnov;
-use crate::stats::rank::auc;
 use crate::stats::weights::range;
-use crate::stats::{Distance, Joint, Measurement, Metric, Sample, Undefined};
+use crate::stats::{
+    Distance, Joint, Measurement, Metric, Sample, Threshold, Undefined, binary, multiclass, ranking, regression,
+};
 use crate::summaries::moments::Means;
 use crate::summaries::ranks::RankColumns;
+use crate::summaries::rows::{self, Columns, Task};
 use crate::summaries::term::Term;
 use crate::summaries::{Moments, Ranks, Spread};
 
@@ -15,20 +17,8 @@ use crate::summaries::{Moments, Ranks, Spread};
 pub enum Answer<'a> {
     /// For the metrics whose source is [`Source::Moments`](crate::stats::Source::Moments).
     Moments(&'a Moments),
-    /// For the metrics whose source is [`Source::Ranks`](crate::stats::Source::Ranks).
-    Ranks(&'a Ranks),
-}
-
-impl<'a> From<&'a Moments> for Answer<'a> {
-    fn from(moments: &'a Moments) -> Self {
-        Self::Moments(moments)
-    }
-}
-
-impl<'a> From<&'a Ranks> for Answer<'a> {
-    fn from(ranks: &'a Ranks) -> Self {
-        Self::Ranks(ranks)
-    }
+    /// For any metric of labels and scores, with what the columns hold.
+    Ranks(&'a Ranks, &'a Columns),
 }
 
 /// The weighted sum of a metric over the models of an answer, in the order of their score columns.
@@ -38,18 +28,24 @@ impl<'a> From<&'a Ranks> for Answer<'a> {
 ///
 /// # Errors
 /// When the metric is not defined on the usable rows, has no interval there, or is not in the answer.
-pub fn measure<'a>(metric: Metric, answer: impl Into<Answer<'a>>, weights: &[f64]) -> Result<Measurement, Undefined> {
-    let answer = answer.into();
+pub fn measure(metric: &Metric, answer: Answer<'_>, weights: &[f64]) -> Result<Measurement, Undefined> {
     if answer.used() == 0 {
         return Err(Undefined::NoRows);
     }
     if answer.models() != weights.len() {
         return Err(Undefined::NotMeasured);
     }
-    match (metric, answer) {
-        (Metric::RocAuc, Answer::Ranks(ranks)) => auc(&sample(ranks), weights),
-        (Metric::RocAuc, Answer::Moments(_)) | (_, Answer::Ranks(_)) => Err(Undefined::NotMeasured),
-        (_, Answer::Moments(moments)) => smooth(metric, moments, weights),
+    match answer {
+        Answer::Moments(moments) => smooth(metric, moments, weights),
+        Answer::Ranks(ranks, columns) => {
+            let sample = sample(ranks, columns);
+            match &columns.task {
+                Task::Binary { .. } => binary::measure(metric, &sample, weights),
+                Task::Multiclass { .. } => multiclass::measure(metric, &sample, weights),
+                Task::Regression => regression::measure(metric, &sample, weights),
+                Task::Ranking => ranking::measure(metric, &sample, weights),
+            }
+        }
     }
 }
 
@@ -85,15 +81,21 @@ pub fn share(moments: &Moments, weight: impl Fn(Cell) -> f64) -> Result<Measurem
 ///
 /// # Errors
 /// With fewer than two usable rows or clusters, or without such models.
-pub fn distance(answer: &Ranks, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
-    kolmogorov_smirnov(&sample(answer), a, b, seed)
+pub fn distance(ranks: &Ranks, columns: &Columns, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
+    kolmogorov_smirnov(&sample(ranks, columns), a, b, seed)
 }
 
-/// The multiset as the curves take it.
+/// The multiset as the statistics take it.
 #[must_use]
-pub fn sample(answer: &Ranks) -> Sample {
-    let RankColumns { clusters, labels, scores, counts } = answer.columns();
-    Sample { clusters, labels, scores, counts }
+pub fn sample(ranks: &Ranks, columns: &Columns) -> Sample {
+    let RankColumns { clusters, weights, groups, labels, scores, counts } = ranks.columns();
+    let threshold = match &columns.task {
+        Task::Binary { threshold: rows::Threshold::From(thresholds) } => Threshold::From(thresholds.clone()),
+        Task::Binary { threshold: rows::Threshold::TopShare(share) } => Threshold::TopShare(*share),
+        Task::Multiclass { .. } | Task::Regression | Task::Ranking => Threshold::default(),
+    };
+    let classes = if let Task::Multiclass { classes } = &columns.task { classes.clone() } else { Vec::new() };
+    Sample { clusters, weights, groups, labels, scores, counts, threshold, classes }
 }
 
 /// The mean of a column.
@@ -123,25 +125,26 @@ impl Answer<'_> {
     fn used(self) -> i64 {
         match self {
             Self::Moments(moments) => moments.rows().used,
-            Self::Ranks(ranks) => ranks.rows().used,
+            Self::Ranks(ranks, _) => ranks.rows().used,
         }
     }
 
     fn models(self) -> usize {
         match self {
             Self::Moments(moments) => moments.models(),
-            Self::Ranks(ranks) => ranks.models(),
+            Self::Ranks(ranks, _) => ranks.models(),
         }
     }
 }
 
-fn smooth(metric: Metric, moments: &Moments, weights: &[f64]) -> Result<Measurement, Undefined> {
+fn smooth(metric: &Metric, moments: &Moments, weights: &[f64]) -> Result<Measurement, Undefined> {
     let range = range(metric, weights);
     let terms = |term| moments.terms(term).map(joint).ok_or(Undefined::NotMeasured);
     match metric {
         Metric::LogLoss => terms(Term::LogLoss)?.of_means(weights, range),
         Metric::Brier => terms(Term::Brier)?.of_means(weights, range),
         Metric::Mae => terms(Term::AbsoluteError)?.of_means(weights, range),
+        Metric::Mse => terms(Term::SquaredError)?.of_means(weights, range),
         Metric::Rmse => terms(Term::SquaredError)?.of_roots(weights, range),
         _ => decisions(moments)?.measure(metric, weights),
     }

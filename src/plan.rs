@@ -31,11 +31,17 @@ pub enum Input {
         side: Side,
         /// What is done to the features first.
         noise: Option<Noise>,
+        /// Which of its outputs: the class in a multiclass task, else 0.
+        output: usize,
     },
     /// 1 where noise changes a feature of the row, 0 where it leaves them all as they are.
     Disturbed(Noise),
     /// A stable 64-bit key of the entity.
     Entity,
+    /// What the row weighs, as a number.
+    Weight,
+    /// A stable 64-bit key of the group in which the row is ranked.
+    Group,
     /// A column as a number.
     Number(String),
     /// A column as it is.

@@ -4,18 +4,24 @@
 //! [`Undefined`] with its reason.
 
 pub mod band;
+pub mod binary;
 pub mod bisection;
+pub mod bootstrap;
 pub mod curve;
 pub mod decision;
 pub mod distance;
 pub mod distribution;
+pub mod influence;
 pub mod joint;
 pub mod measurement;
 pub mod metric;
+pub mod multiclass;
 pub mod multiplicity;
 pub mod proportion;
 pub mod random;
 pub mod rank;
+pub mod ranking;
+pub mod regression;
 pub mod sample;
 pub mod undefined;
 pub mod weights;
@@ -23,6 +29,6 @@ pub mod weights;
 pub use distance::Distance;
 pub use joint::Joint;
 pub use measurement::{Measurement, Method};
-pub use metric::{Family, Metric, Source};
-pub use sample::Sample;
+pub use metric::{Direction, Family, Metric, Source};
+pub use sample::{Sample, Threshold};
 pub use undefined::Undefined;

@@ -16,7 +16,7 @@ pub mod wire;
 pub use moments::Moments;
 pub use presence::Presence;
 pub use ranks::Ranks;
-pub use rows::{Columns, RowCounts, Task};
+pub use rows::{Columns, RowCounts, Task, Threshold};
 pub use spread::{Spread, SpreadParams};
 
 /// Hands the list of all summary types to the macro `$then`, as `then!(Moments, Presence, Ranks, Spread)`.

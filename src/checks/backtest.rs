@@ -120,13 +120,13 @@ impl Check for Backtest {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        shared::metric_fits(plan, self.metric)?;
-        let margin = Margin::new(plan, self.metric, self.max_drop, self.max_rise)?;
+        shared::metric_fits(plan, &self.metric)?;
+        let margin = Margin::new(plan, &self.metric, self.max_drop, self.max_rise)?;
         instant(plan, &self.data, "time", plan.columns().time.as_deref())?;
         instant(plan, &self.data, "known_at", plan.columns().known_at.as_deref())?;
         let label = Input::MatureLabel { window: self.window, embargo_days: self.embargo.0 };
         let rows = Rows::new(plan, &self.data, label, &[(Side::Baseline, None), (Side::Candidate, None)])?;
-        let ticket = rows.metric(plan, self.metric, &[Grouping::All, Grouping::Windows(self.window)])?;
+        let ticket = rows.metric(plan, &self.metric, &[Grouping::All, Grouping::Windows(self.window)])?;
         Ok(Asked { rows, ticket, margin })
     }
 
@@ -147,10 +147,10 @@ impl Check for Backtest {
 
 impl Backtest {
     fn pooled(&self, asked: &Asked, sample: &Sample, windows: &[Evidence]) -> Result<Evidence> {
-        let subject = Subject::all(&self.data, self.metric.name());
+        let subject = Subject::all(&self.data, &self.metric.name());
         let evidence = match asked.rows.obstacle(&Grouping::All, sample.rows(), sample.positives())? {
             Some(finding) => Evidence::new(subject, asked.margin.limits(), finding),
-            None => shared::compare(self.metric, sample, asked.margin, asked.rows.level(), subject),
+            None => shared::compare(&self.metric, sample, asked.margin, asked.rows.level(), subject),
         };
         let rows: Vec<_> = windows.iter().map(row).collect();
         Ok(evidence.detail("left_out", sample.rows().unlabelled).detail("windows", rows))
@@ -158,11 +158,11 @@ impl Backtest {
 
     fn window(&self, asked: &Asked, name: &str, sample: &Sample) -> Result<Evidence> {
         let margin = asked.margin.times(self.worst_factor);
-        let subject = Subject::slice(&self.data, self.metric.name(), name);
+        let subject = Subject::slice(&self.data, &self.metric.name(), name);
         let grouping = Grouping::Windows(self.window);
         let evidence = match asked.rows.obstacle(&grouping, sample.rows(), sample.positives())? {
             Some(finding) => Evidence::new(subject, margin.limits(), finding),
-            None => shared::compare(self.metric, sample, margin, asked.rows.level(), subject),
+            None => shared::compare(&self.metric, sample, margin, asked.rows.level(), subject),
         };
         Ok(evidence.detail("left_out", sample.rows().unlabelled))
     }
@@ -172,7 +172,7 @@ impl Backtest {
         let judged: Vec<&Evidence> =
             windows.iter().filter(|window| !matches!(window.finding, Finding::NotTested { .. })).collect();
         let Some(worst) = judged.iter().min_by(|a, b| severity(a).total_cmp(&severity(b))) else {
-            let subject = Subject::slice(&self.data, self.metric.name(), "worst window");
+            let subject = Subject::slice(&self.data, &self.metric.name(), "worst window");
             let reason = "no window has enough rows".to_owned();
             let finding = Finding::Undecided { reason, needs_rows: None };
             return Evidence::new(subject, asked.margin.times(self.worst_factor).limits(), finding);

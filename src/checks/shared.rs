@@ -1,6 +1,6 @@
 //! What checks that judge scores have in common: how they ask for a metric and how they compare it with a limit.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::answers::{Answers, Groups};
 use crate::check::Refusal;
@@ -12,7 +12,7 @@ use crate::spec::no_column;
 use crate::spec::problem::{Path, Problem, nearest, quoted};
 use crate::spec::written::{AllOrNone, Policy, Slices, Task};
 use crate::stats::measurement::Measurement;
-use crate::stats::metric::{Family, Metric, Source};
+use crate::stats::metric::{Direction, Family, Metric, Source};
 use crate::stats::undefined::Undefined;
 use crate::summaries::rows::{self, RowCounts};
 use crate::summaries::{Moments, Ranks};
@@ -53,13 +53,27 @@ impl Rows {
         let mut models = Vec::new();
         for (side, noise) in scores {
             models.push(model(plan, dataset, *side)?);
-            inputs.push(Input::Score { side: *side, noise: noise.clone() });
+            inputs.push(Input::Score { side: *side, noise: noise.clone(), output: 0 });
         }
         if let Some(entity) = &columns.entity {
             column(plan, dataset, entity, &roles.key("entity"))?;
             inputs.push(Input::Entity);
         }
-        let params = rows::Columns { task: task(plan), scores: scores.len(), clustered: columns.entity.is_some() };
+        if let Some(weight) = &columns.weight {
+            number_column(plan, dataset, weight, &roles.key("weight"))?;
+            inputs.push(Input::Weight);
+        }
+        if let Some(group) = &columns.group {
+            column(plan, dataset, group, &roles.key("group"))?;
+            inputs.push(Input::Group);
+        }
+        let params = rows::Columns {
+            task: task(plan, scores.len()),
+            scores: scores.len(),
+            clustered: columns.entity.is_some(),
+            weighted: columns.weight.is_some(),
+            grouped: columns.group.is_some(),
+        };
         Ok(Self { dataset: dataset.to_owned(), params, inputs, models, policy: plan.policy().clone() })
     }
 
@@ -79,11 +93,18 @@ impl Rows {
     }
 
     /// Asks for what a metric needs.
-    pub(super) fn metric(&self, plan: &mut Plan<'_>, metric: Metric, groupings: &[Grouping]) -> Result<MetricTicket> {
+    pub(super) fn metric(&self, plan: &mut Plan<'_>, metric: &Metric, groupings: &[Grouping]) -> Result<MetricTicket> {
         Ok(match metric.source() {
-            Source::Moments => MetricTicket::Moments(self.moments(plan, groupings)?),
-            Source::Ranks => MetricTicket::Ranks(self.ranks(plan, groupings)?),
+            Source::Moments if Moments::can_hold(&self.params) => MetricTicket::Moments(self.moments(plan, groupings)?),
+            Source::Moments | Source::Ranks | Source::Sums => {
+                MetricTicket::Ranks(self.ranks(plan, groupings)?, self.params.clone())
+            }
         })
+    }
+
+    /// What the columns hold.
+    pub(super) fn columns(&self) -> &rows::Columns {
+        &self.params
     }
 
     /// The level of a one-sided interval.
@@ -109,6 +130,7 @@ impl Rows {
     /// As [`Rows::obstacle`].
     pub(super) fn obstacle_to_scores(&self, slice: &Grouping, counts: &RowCounts) -> Result<Option<Finding>> {
         self.refuse_bad_labels(counts)?;
+        self.refuse_bad_weights(counts)?;
         for (number, model) in self.models.iter().enumerate() {
             if let Some(defect) = self.defect(model, number, counts)? {
                 return Ok(Some(defect));
@@ -124,9 +146,17 @@ impl Rows {
         let example = counts.bad_label().map_or_else(String::new, |label| format!(", such as {label}"));
         let allowed = match self.params.task {
             rows::Task::Binary { .. } => "a binary task has labels 0 and 1",
+            rows::Task::Multiclass { .. } => "a multiclass task has the labels of `model.classes`",
             rows::Task::Regression => "a regression has finite labels",
+            rows::Task::Ranking => "a ranking has relevances of at least 0",
         };
         bail!("dataset `{}` has {} labels outside the task{example}: {allowed}", self.dataset, counts.bad_labels)
+    }
+
+    fn refuse_bad_weights(&self, counts: &RowCounts) -> Result<()> {
+        let (bad, dataset) = (counts.bad_weights, &self.dataset);
+        ensure!(bad == 0, "dataset `{dataset}` has {bad} weights that are missing, negative or not finite");
+        Ok(())
     }
 
     fn defect(&self, model: &Model, number: usize, counts: &RowCounts) -> Result<Option<Finding>> {
@@ -165,7 +195,7 @@ impl Rows {
 
     fn too_few_of_a_class(&self, counts: &RowCounts, positives: u64) -> Option<(String, u64)> {
         let used = used(counts);
-        if self.params.task == rows::Task::Regression {
+        if !matches!(self.params.task, rows::Task::Binary { .. }) {
             return None;
         }
         let least = self.policy.min_positives;
@@ -190,9 +220,10 @@ fn unsettled(slice: &Grouping, reason: String, missing: u64) -> Finding {
     }
 }
 
-fn task(plan: &Plan<'_>) -> rows::Task {
+fn task(plan: &Plan<'_>, models: usize) -> rows::Task {
+    let threshold = plan.model().threshold.unwrap_or(0.5);
     match plan.model().task {
-        Task::Binary => rows::Task::Binary { threshold: plan.model().threshold.unwrap_or(0.5) },
+        Task::Binary => rows::Task::Binary { threshold: rows::Threshold::From(vec![threshold; models]) },
         Task::Regression => rows::Task::Regression,
     }
 }
@@ -234,17 +265,17 @@ fn number_column(plan: &Plan<'_>, dataset: &str, name: &str, at: &Path) -> Resul
 }
 
 /// Refuses a metric of another task.
-pub(super) fn metric_fits(plan: &Plan<'_>, metric: Metric) -> Result<(), Refusal> {
+pub(super) fn metric_fits(plan: &Plan<'_>, metric: &Metric) -> Result<(), Refusal> {
     let family = match plan.model().task {
         Task::Binary => Family::Binary,
         Task::Regression => Family::Regression,
     };
-    if metric.family() == family {
+    if metric.families().contains(&family) {
         return Ok(());
     }
-    let fitting: Vec<_> = Metric::ALL.iter().filter(|m| m.family() == family).map(|m| quoted(m.name())).collect();
-    let problem = Problem::value(&plan.at("metric"), format!("{} is not a metric of this task", quoted(metric.name())));
-    Err(problem.remedy(format!("one of {}", fitting.join(", "))).into())
+    let problem =
+        Problem::value(&plan.at("metric"), format!("{} is not a metric of this task", quoted(&metric.name())));
+    Err(problem.remedy("`modelgate explain performance.metric` says which metrics are of which task").into())
 }
 
 /// The groups that a check makes claims about: all rows, and the slices that it asks for.
@@ -278,30 +309,32 @@ fn unknown_slice(plan: &Plan<'_>, index: usize, name: &str, known: &[String]) ->
 #[derive(Debug)]
 pub(super) enum MetricTicket {
     Moments(Ticket<Moments>),
-    Ranks(Ticket<Ranks>),
+    Ranks(Ticket<Ranks>, rows::Columns),
 }
 
 /// A summary of scored rows.
 #[derive(Debug, Clone)]
 pub(super) enum Sample {
     Moments(Moments),
-    Ranks(Ranks),
+    Ranks(Ranks, rows::Columns),
 }
 
 impl MetricTicket {
     /// The samples of a grouping by name.
     pub(super) fn samples(&self, answers: &Answers, grouping: &Grouping) -> Result<Vec<(String, Sample)>> {
         Ok(match self {
-            Self::Moments(ticket) => wrap(answers.summary(ticket)?, grouping, Sample::Moments),
-            Self::Ranks(ticket) => wrap(answers.summary(ticket)?, grouping, Sample::Ranks),
+            Self::Moments(ticket) => wrap(&answers.summary(ticket)?, grouping, Sample::Moments),
+            Self::Ranks(ticket, columns) => {
+                wrap(&answers.summary(ticket)?, grouping, |ranks| Sample::Ranks(ranks, columns.clone()))
+            }
         })
     }
 }
 
 fn wrap<S: crate::summary::Summary>(
-    groups: Groups<S>,
+    groups: &Groups<S>,
     grouping: &Grouping,
-    into: fn(S) -> Sample,
+    into: impl Fn(S) -> Sample,
 ) -> Vec<(String, Sample)> {
     groups.of(grouping).into_iter().map(|(name, summary)| (name, into(summary))).collect()
 }
@@ -310,22 +343,22 @@ impl Sample {
     pub(super) fn rows(&self) -> &RowCounts {
         match self {
             Self::Moments(moments) => moments.rows(),
-            Self::Ranks(ranks) => ranks.rows(),
+            Self::Ranks(ranks, _) => ranks.rows(),
         }
     }
 
     pub(super) fn positives(&self) -> u64 {
         match self {
             Self::Moments(moments) => moments.positives(),
-            Self::Ranks(ranks) => ranks.positives(),
+            Self::Ranks(ranks, _) => ranks.positives(),
         }
     }
 
     /// A metric of the scores, weighted over the models.
-    pub(super) fn measure(&self, metric: Metric, weights: &[f64]) -> Result<Measurement, Undefined> {
+    pub(super) fn measure(&self, metric: &Metric, weights: &[f64]) -> Result<Measurement, Undefined> {
         match self {
             Self::Moments(moments) => measure(metric, measure::Answer::Moments(moments), weights),
-            Self::Ranks(ranks) => measure(metric, measure::Answer::Ranks(ranks), weights),
+            Self::Ranks(ranks, columns) => measure(metric, measure::Answer::Ranks(ranks, columns), weights),
         }
     }
 }
@@ -372,21 +405,21 @@ impl Margin {
     /// be low.
     pub(super) fn new(
         plan: &Plan<'_>,
-        metric: Metric,
+        metric: &Metric,
         max_drop: Option<Amount>,
         max_rise: Option<Amount>,
     ) -> Result<Self, Refusal> {
-        let (right, wrong) =
-            if metric.higher_is_better() { ("max_drop", "max_rise") } else { ("max_rise", "max_drop") };
-        let (amount, mistaken) = if metric.higher_is_better() { (max_drop, max_rise) } else { (max_rise, max_drop) };
-        let better = if metric.higher_is_better() { "higher" } else { "lower" };
+        let higher = metric.direction() == Direction::Higher;
+        let (right, wrong) = if higher { ("max_drop", "max_rise") } else { ("max_rise", "max_drop") };
+        let (amount, mistaken) = if higher { (max_drop, max_rise) } else { (max_rise, max_drop) };
+        let better = if higher { "higher" } else { "lower" };
         if mistaken.is_some() {
             let problem =
-                Problem::key(&plan.at(wrong), format!("{} is better when it is {better}", quoted(metric.name())));
+                Problem::key(&plan.at(wrong), format!("{} is better when it is {better}", quoted(&metric.name())));
             return Err(problem.remedy(format!("say `{right}`")).into());
         }
         amount.map(|amount| Self { key: right, amount }).ok_or_else(|| {
-            let problem = Problem::key(plan.here(), format!("how much worse may {} be?", quoted(metric.name())));
+            let problem = Problem::key(plan.here(), format!("how much worse may {} be?", quoted(&metric.name())));
             problem.remedy(format!("add `{right}: 0.01` (absolute) or `{right}: 1%` (relative)")).into()
         })
     }
@@ -418,9 +451,9 @@ impl Margin {
 }
 
 /// The evidence of a candidate against its baseline on the same rows: the baseline is model 0, the candidate model 1.
-pub(super) fn compare(metric: Metric, sample: &Sample, margin: Margin, level: f64, subject: Subject) -> Evidence {
+pub(super) fn compare(metric: &Metric, sample: &Sample, margin: Margin, level: f64, subject: Subject) -> Evidence {
     let compared = || -> Result<Evidence, Undefined> {
-        let (weights, bound) = margin.contrast(metric.higher_is_better());
+        let (weights, bound) = margin.contrast(metric.direction() == Direction::Higher);
         let difference = sample.measure(metric, &[-1.0, 1.0])?;
         let finding = bound.test(&sample.measure(metric, &weights)?, level);
         let mut evidence = Evidence::new(subject.clone(), margin.limits(), finding);

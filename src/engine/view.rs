@@ -49,12 +49,11 @@ impl<'t> View<'t> {
         Ok(match input {
             Input::Label => self.label(),
             Input::MatureLabel { window, embargo_days } => self.mature_label(*window, *embargo_days)?,
-            Input::Score { side, noise } => self.score(*side, noise.as_ref())?,
+            Input::Score { side, noise, .. } => self.score(*side, noise.as_ref())?,
             Input::Disturbed(noise) => self.disturbed(noise)?,
-            Input::Entity => match &self.columns().entity {
-                Some(entity) => key(entity),
-                None => lit(ScalarValue::UInt64(None)),
-            },
+            Input::Entity => self.columns().entity.as_deref().map_or_else(|| lit(ScalarValue::UInt64(None)), key),
+            Input::Weight => self.columns().weight.as_deref().map_or_else(|| lit(1.0), |weight| number(ident(weight))),
+            Input::Group => self.columns().group.as_deref().map_or_else(|| lit(ScalarValue::UInt64(None)), key),
             Input::Number(column) => number(ident(column)),
             Input::Column(column) => ident(column),
         })

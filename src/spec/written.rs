@@ -174,6 +174,12 @@ pub struct Columns {
     /// What rows belong to: a customer, a device. Rows of one entity are not independent, so intervals are clustered by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
+    /// What a row counts for: a number of at least 0. Every row counts 1 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
+    /// What a row is ranked within: a query, a session. For the ranking task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What the model may see, in the order of a matrix input.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("uniqueItems" = true))]

@@ -31,7 +31,7 @@ impl Decisions {
     ///
     /// # Errors
     /// With fewer than two rows or clusters, or when the metric of a weighted model is a division by zero.
-    pub fn measure(&self, metric: Metric, weights: &[f64]) -> Result<Measurement, Undefined> {
+    pub fn measure(&self, metric: &Metric, weights: &[f64]) -> Result<Measurement, Undefined> {
         let mut value = 0.0;
         let mut gradient = vec![0.0; self.cells.len()];
         for (model, weight) in weighted(weights) {
@@ -72,12 +72,12 @@ impl Decisions {
     }
 
     /// The same measurement with a better law, where there is one.
-    fn refine(&self, delta: Measurement, metric: Metric, weights: &[f64]) -> Measurement {
+    fn refine(&self, delta: Measurement, metric: &Metric, weights: &[f64]) -> Measurement {
         let unvaried = matches!(delta.law, Law::Point);
         let found = match (delta.clusters, single(weights), paired(weights)) {
             (None, Some(model), _) => self.share(metric, model),
             (Some(clusters), Some(model), _) if unvaried => self.share_of_clusters(metric, model, clusters),
-            (None, _, Some(models)) if metric != Metric::Precision && metric != Metric::F1 => {
+            (None, _, Some(models)) if !matches!(metric, Metric::Precision | Metric::F1) => {
                 Some((Method::Tango, Law::Difference(self.difference(metric, models))))
             }
             _ if unvaried => Some((Method::Unvaried, self.unvaried(metric, weights))),
@@ -87,20 +87,20 @@ impl Decisions {
         Measurement { method, law, ..delta }
     }
 
-    fn share(&self, metric: Metric, model: usize) -> Option<(Method, Law)> {
+    fn share(&self, metric: &Metric, model: usize) -> Option<(Method, Law)> {
         let share = self.ratio(metric, model).ok()?.share(metric);
         Some((Method::Wilson, Law::Share(share, scale(metric))))
     }
 
     /// The share as if each cluster were one trial: rows within a cluster that all agree count once.
-    fn share_of_clusters(&self, metric: Metric, model: usize, clusters: u64) -> Option<(Method, Law)> {
+    fn share_of_clusters(&self, metric: &Metric, model: usize, clusters: u64) -> Option<(Method, Law)> {
         let share = self.ratio(metric, model).ok()?.share(metric);
         let trials = share.trials.min(clusters as f64);
         let scaled = Proportion { successes: share.successes / share.trials * trials, trials };
         Some((Method::Wilson, Law::Share(scaled, scale(metric))))
     }
 
-    fn difference(&self, metric: Metric, (first, second): (usize, usize)) -> PairedDifference {
+    fn difference(&self, metric: &Metric, (first, second): (usize, usize)) -> PairedDifference {
         let count = |winner: usize, loser: usize| {
             self.sum(|cell| {
                 let (won, trial) = parts(metric, cell, winner);
@@ -112,7 +112,7 @@ impl Decisions {
     }
 
     /// One row, or cluster, moves the weighted sum by no more than all the weights of one sign.
-    fn unvaried(&self, metric: Metric, weights: &[f64]) -> Law {
+    fn unvaried(&self, metric: &Metric, weights: &[f64]) -> Law {
         let trials =
             weighted(weights).filter_map(|(model, _)| Some(self.ratio(metric, model).ok()?.share(metric).trials));
         let trials = trials.fold(self.shares.clusters.map_or(f64::INFINITY, |clusters| clusters as f64), f64::min);
@@ -120,7 +120,7 @@ impl Decisions {
         Law::Unvaried { trials, step: side(1.0).max(side(-1.0)) }
     }
 
-    fn ratio(&self, metric: Metric, model: usize) -> Result<Ratio, Undefined> {
+    fn ratio(&self, metric: &Metric, model: usize) -> Result<Ratio, Undefined> {
         let above = self.sum(|cell| parts(metric, cell, model).0);
         let below = self.sum(|cell| parts(metric, cell, model).1);
         match metric {
@@ -132,7 +132,7 @@ impl Decisions {
         }
     }
 
-    fn add_gradient(&self, gradient: &mut [f64], metric: Metric, model: usize, weight: f64, ratio: Ratio) {
+    fn add_gradient(&self, gradient: &mut [f64], metric: &Metric, model: usize, weight: f64, ratio: Ratio) {
         let mean = ratio.below / self.shares.rows as f64;
         for (cell, slope) in gradient.iter_mut().enumerate() {
             let (above, below) = parts(metric, cell, model);
@@ -157,7 +157,7 @@ impl Ratio {
     }
 
     /// The ratio as a share of whole rows; for F1 the Jaccard index, `TP / (TP + FP + FN)`.
-    fn share(self, metric: Metric) -> Proportion {
+    fn share(self, metric: &Metric) -> Proportion {
         match metric {
             Metric::F1 => Proportion { successes: self.above / 2.0, trials: self.below - self.above / 2.0 },
             _ => Proportion { successes: self.above, trials: self.below },
@@ -166,7 +166,7 @@ impl Ratio {
 }
 
 /// What a row in a cell adds above and below the fraction line.
-fn parts(metric: Metric, cell: usize, model: usize) -> (f64, f64) {
+fn parts(metric: &Metric, cell: usize, model: usize) -> (f64, f64) {
     let [label, decided] = [cell & 1, cell >> (1 + model) & 1].map(|bit| bit as f64);
     match metric {
         Metric::Precision => (label * decided, decided),
@@ -176,6 +176,6 @@ fn parts(metric: Metric, cell: usize, model: usize) -> (f64, f64) {
     }
 }
 
-fn scale(metric: Metric) -> Scale {
-    if metric == Metric::F1 { Scale::F1 } else { Scale::Identity }
+fn scale(metric: &Metric) -> Scale {
+    if *metric == Metric::F1 { Scale::F1 } else { Scale::Identity }
 }

@@ -41,7 +41,7 @@ pub fn auc(sample: &Sample, weights: &[f64]) -> Result<Measurement, Undefined> {
     };
     let clusters = clusters.map(|clusters| clusters.len() as u64);
     let (method, law) = found.law(weights, clusters.is_some())?;
-    let range = range(Metric::RocAuc, weights);
+    let range = range(&Metric::RocAuc, weights);
     Ok(Measurement { value: placements.value, rows, clusters, method, law, range })
 }
 

@@ -18,7 +18,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::Fields;
 
 use crate::summaries::exact_sum::ExactSum;
-use crate::summaries::rows::{Columns, Row, RowCounts, Task};
+use crate::summaries::rows::{Columns, Row, RowCounts, Task, Threshold};
 use crate::summaries::term::{TERMS, Term, loss};
 use crate::summaries::wire;
 use crate::summary::Summary;
@@ -58,6 +58,17 @@ struct Cluster {
 }
 
 impl Moments {
+    /// Whether moments hold rows like these: unweighted ones of one score a model, and thresholds known beforehand.
+    #[must_use]
+    pub fn can_hold(columns: &Columns) -> bool {
+        let holds = match &columns.task {
+            Task::Binary { threshold: Threshold::From(thresholds) } => thresholds.len() == columns.scores,
+            Task::Regression => true,
+            Task::Binary { .. } | Task::Multiclass { .. } | Task::Ranking => false,
+        };
+        holds && !columns.weighted && !columns.grouped
+    }
+
     /// The rows seen and the reasons why some could not be used.
     #[must_use]
     pub fn rows(&self) -> &RowCounts {
@@ -164,9 +175,9 @@ impl Moments {
         let k = row.scores.len();
         let cluster = self.clusters.entry(row.cluster).or_default();
         cluster.resize(columns);
-        cluster.cells[cell(columns.task, &row)] += 1;
+        cluster.cells[cell(&columns.task, &row)] += 1;
         for (index, term) in terms.iter_mut().enumerate() {
-            *term = loss(columns.task, index / k, row.label, row.scores[index % k]);
+            *term = loss(&columns.task, index / k, row.label, row.scores[index % k]);
             cluster.sums[index].add(*term);
         }
         if !columns.clustered {
@@ -186,6 +197,7 @@ impl Summary for Moments {
 
     fn update(&mut self, params: &Columns, columns: &[ArrayRef]) -> Result<()> {
         ensure!(params.scores <= MAX_MODELS, "{} models where at most {MAX_MODELS} are possible", params.scores);
+        ensure!(Self::can_hold(params), "moments of weighted rows, of several classes or of rows without thresholds");
         let mut rows = std::mem::take(&mut self.rows);
         let mut terms = vec![0.0; TERMS * params.scores];
         let taken = rows.take(params, columns, |row| self.take(params, row, &mut terms));
@@ -253,9 +265,10 @@ impl Cluster {
     }
 }
 
-fn cell(task: Task, row: &Row<'_>) -> usize {
-    let Task::Binary { threshold } = task else { return 0 };
-    let decisions = row.scores.iter().rev().fold(0, |bits, &score| bits << 1 | usize::from(score >= threshold));
+fn cell(task: &Task, row: &Row<'_>) -> usize {
+    let Task::Binary { threshold: Threshold::From(thresholds) } = task else { return 0 };
+    let decided = row.scores.iter().zip(thresholds).rev();
+    let decisions = decided.fold(0, |bits, (score, threshold)| bits << 1 | usize::from(score >= threshold));
     decisions << 1 | usize::from(row.label == 1.0)
 }
 

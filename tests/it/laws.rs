@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, UInt64Array};
 use modelgate::summaries::presence::PresenceParams;
-use modelgate::summaries::{Columns, Moments, Presence, Ranks, Spread, SpreadParams, Task};
+use modelgate::summaries::{Columns, Moments, Presence, Ranks, Spread, SpreadParams, Task, Threshold};
 use modelgate::summary::Summary;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -47,7 +47,32 @@ impl Asked for Presence {
 
 impl Asked for Ranks {
     fn asks() -> Vec<(Columns, Vec<Kind>)> {
-        labelled_scores()
+        let classes = vec!["a".to_owned(), "b".to_owned()];
+        let share = Task::Binary { threshold: Threshold::TopShare(0.1) };
+        let more = [
+            (Columns { task: share, scores: 2, clustered: false, weighted: true, grouped: false }, 4),
+            (Columns { task: Task::Ranking, scores: 1, clustered: true, weighted: false, grouped: true }, 2),
+            (Columns { task: Task::Ranking, scores: 1, clustered: false, weighted: true, grouped: true }, 3),
+            (
+                Columns {
+                    task: Task::Multiclass { classes },
+                    scores: 2,
+                    clustered: false,
+                    weighted: false,
+                    grouped: false,
+                },
+                5,
+            ),
+        ];
+        let kinds = |columns: &Columns, numbers: usize| {
+            let mut kinds = vec![Kind::Number; numbers];
+            // The weight, a number, stands after the cluster; none of these has both.
+            kinds.extend(columns.clustered.then_some(Kind::Cluster));
+            kinds.extend(columns.grouped.then_some(Kind::Cluster));
+            kinds
+        };
+        let more = more.map(|(columns, numbers)| (columns.clone(), kinds(&columns, numbers)));
+        labelled_scores().into_iter().chain(more).collect()
     }
 }
 
@@ -58,15 +83,24 @@ impl Asked for Spread {
 }
 
 fn labelled_scores() -> Vec<(Columns, Vec<Kind>)> {
-    let tasks = [Task::Binary { threshold: 0.5 }, Task::Regression];
     let shapes = [(1, false), (2, false), (2, true), (4, true)];
-    let asks = tasks.into_iter().flat_map(|task| shapes.map(|(scores, clustered)| Columns { task, scores, clustered }));
+    let tasks = |(scores, clustered): (usize, bool)| {
+        let thresholds = Threshold::From(vec![0.5; scores]);
+        [Task::Binary { threshold: thresholds }, Task::Regression].map(|task| Columns {
+            task,
+            scores,
+            clustered,
+            weighted: false,
+            grouped: false,
+        })
+    };
+    let asks = shapes.into_iter().flat_map(tasks);
     let kinds = |columns: &Columns| {
         let mut kinds = vec![Kind::Number; 1 + columns.scores];
         kinds.extend(columns.clustered.then_some(Kind::Cluster));
         kinds
     };
-    asks.map(|columns| (columns, kinds(&columns))).collect()
+    asks.map(|columns| (columns.clone(), kinds(&columns))).collect()
 }
 
 /// Mostly labels and probabilities, so that rows can be used; sometimes anything at all.

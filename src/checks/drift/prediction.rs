@@ -117,7 +117,7 @@ impl DriftPrediction {
             return Ok(Evidence::new(subject, limits, finding));
         }
         let level = asked.rows.level();
-        Ok(match measure::distance(ranks, 0, 1, asked.seed) {
+        Ok(match measure::distance(ranks, asked.rows.columns(), 0, 1, asked.seed) {
             Err(reason) => shared::undecided(subject, limits, ranks.rows(), &reason),
             Ok(distance) => {
                 let mut evidence = Evidence::new(subject, limits, self.near(&distance, level));

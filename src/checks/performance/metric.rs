@@ -71,14 +71,14 @@ impl Check for PerformanceMetric {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        shared::metric_fits(plan, self.metric)?;
+        shared::metric_fits(plan, &self.metric)?;
         if self.bounds().is_empty() {
             let problem = Problem::key(plan.here(), "a metric without a limit claims nothing");
             return Err(problem.remedy("add `min: 0.70` or `max: 0.50`").into());
         }
         let rows = Rows::new(plan, &self.data, Input::Label, &[(Side::Candidate, None)])?;
         let groupings = shared::groupings(plan, &self.slices)?;
-        let ticket = rows.metric(plan, self.metric, &groupings)?;
+        let ticket = rows.metric(plan, &self.metric, &groupings)?;
         Ok(Asked { rows, ticket, groupings })
     }
 
@@ -88,7 +88,7 @@ impl Check for PerformanceMetric {
             for (slice, sample) in asked.ticket.samples(answers, grouping)? {
                 let obstacle = asked.rows.obstacle(grouping, sample.rows(), sample.positives())?;
                 for (key, bound) in self.bounds() {
-                    let subject = Subject::slice(&self.data, self.metric.name(), &slice);
+                    let subject = Subject::slice(&self.data, &self.metric.name(), &slice);
                     evidence.push(match &obstacle {
                         Some(finding) => Evidence::new(subject, limits(key, bound), finding.clone()),
                         None => self.claim(subject, &sample, key, bound, asked.rows.level()),
@@ -108,7 +108,7 @@ impl PerformanceMetric {
     }
 
     fn claim(&self, subject: Subject, sample: &Sample, key: &'static str, bound: Bound, level: f64) -> Evidence {
-        match sample.measure(self.metric, &[1.0]) {
+        match sample.measure(&self.metric, &[1.0]) {
             Err(reason) => shared::undecided(subject, limits(key, bound), sample.rows(), &reason),
             Ok(measurement) => {
                 let mut evidence = Evidence::new(subject, limits(key, bound), bound.test(&measurement, level));

@@ -72,11 +72,11 @@ impl Check for PerformanceRegression {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        shared::metric_fits(plan, self.metric)?;
-        let margin = Margin::new(plan, self.metric, self.max_drop, self.max_rise)?;
+        shared::metric_fits(plan, &self.metric)?;
+        let margin = Margin::new(plan, &self.metric, self.max_drop, self.max_rise)?;
         let rows = Rows::of_both(plan, &self.data)?;
         let groupings = shared::groupings(plan, &self.slices)?;
-        let ticket = rows.metric(plan, self.metric, &groupings)?;
+        let ticket = rows.metric(plan, &self.metric, &groupings)?;
         Ok(Asked { rows, ticket, groupings, margin })
     }
 
@@ -84,10 +84,10 @@ impl Check for PerformanceRegression {
         let mut evidence = Vec::new();
         for grouping in &asked.groupings {
             for (slice, sample) in asked.ticket.samples(answers, grouping)? {
-                let subject = Subject::slice(&self.data, self.metric.name(), &slice);
+                let subject = Subject::slice(&self.data, &self.metric.name(), &slice);
                 evidence.push(match asked.rows.obstacle(grouping, sample.rows(), sample.positives())? {
                     Some(finding) => Evidence::new(subject, asked.margin.limits(), finding),
-                    None => shared::compare(self.metric, &sample, asked.margin, asked.rows.level(), subject),
+                    None => shared::compare(&self.metric, &sample, asked.margin, asked.rows.level(), subject),
                 });
             }
         }

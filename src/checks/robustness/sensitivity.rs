@@ -13,7 +13,7 @@ use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
 use crate::spec::limit::Amount;
 use crate::spec::problem::{Path, Problem};
 use crate::spec::written::Task;
-use crate::stats::metric::Metric;
+use crate::stats::metric::{Direction, Metric};
 use crate::stats::random;
 use crate::stats::undefined::Undefined;
 use crate::summaries::spread::SpreadParams;
@@ -100,11 +100,11 @@ impl Check for RobustnessSensitivity {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        let metric = self.metric.unwrap_or(match plan.model().task {
+        let metric = self.metric.clone().unwrap_or(match plan.model().task {
             Task::Binary => Metric::RocAuc,
             Task::Regression => Metric::Rmse,
         });
-        shared::metric_fits(plan, metric)?;
+        shared::metric_fits(plan, &metric)?;
         live_models(plan)?;
         row_ids(plan, &self.data)?;
         let mut spreads = Vec::new();
@@ -127,7 +127,7 @@ impl Check for RobustnessSensitivity {
         let noisy = |side| (side, Some(noise.clone()));
         let scores = [(Side::Baseline, None), (Side::Candidate, None), noisy(Side::Baseline), noisy(Side::Candidate)];
         let rows = Rows::new(plan, &self.data, Input::Label, &scores)?;
-        let metric = rows.metric(plan, asked.metric, &[Grouping::All])?;
+        let metric = rows.metric(plan, &asked.metric, &[Grouping::All])?;
         let moments = match plan.model().task {
             Task::Binary => Some(rows.moments(plan, &[Grouping::All])?),
             Task::Regression => None,
@@ -162,8 +162,8 @@ impl RobustnessSensitivity {
             return Ok(Evidence::new(subject, limits, finding));
         }
         // What is lost is clean minus noisy where more is better, and noisy minus clean where less is.
-        let sign = if asked.metric.higher_is_better() { 1.0 } else { -1.0 };
-        let weigh = |weights: [f64; 4]| sample.measure(asked.metric, &weights.map(|weight| sign * weight));
+        let sign = if asked.metric.direction() == Direction::Higher { 1.0 } else { -1.0 };
+        let weigh = |weights: [f64; 4]| sample.measure(&asked.metric, &weights.map(|weight| sign * weight));
         let weights = [[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, -1.0], [-1.0, 1.0, 1.0, -1.0]];
         let level = noisy.rows.level();
         compared(weights.map(weigh), self.max_loss, level, subject.clone(), limits.clone())

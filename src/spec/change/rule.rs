@@ -75,6 +75,8 @@ static ROWS: &[(&str, Rule)] = &[
     ("columns.time", PROMISE),
     ("columns.known_at", PROMISE),
     ("columns.entity", PROMISE),
+    ("columns.weight", FIXED),
+    ("columns.group", FIXED),
     // A matrix input takes the features in their order.
     ("columns.features", Rule::Items { added: Neutral, removed: Neutral, moved: Some(Neutral) }),
     ("columns.protected", PROMISES),
