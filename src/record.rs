@@ -8,9 +8,9 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::evidence::{Estimate, Finding, Limits, Subject};
+use crate::evidence::{Estimate, Finding, Limits, Standing, Subject};
 use crate::spec::change::Change;
-use crate::spec::written::{Model, Policy, Severity};
+use crate::spec::written::{Model, Policy};
 use crate::target::{Side, Target};
 use crate::verdict::{self, Claim, Statement, Verdict};
 
@@ -131,6 +131,9 @@ pub struct ClaimRecord {
     pub verdict: Verdict,
     /// Whether a fail blocks.
     pub blocking: bool,
+    /// What it weighs: `promised`, `advisory` or `exploratory`. The last two only ever warn.
+    #[serde(default = "promised")]
+    pub standing: String,
     /// The candidate's value.
     pub candidate: Option<Estimate>,
     /// The baseline's value.
@@ -143,7 +146,8 @@ pub struct ClaimRecord {
     pub rows: u64,
     /// How the interval was made.
     pub method: Option<String>,
-    /// The level that a fail was judged at, after Holm.
+    /// The level that its p-value was held against: by Holm among the claims that block or among those that warn, by
+    /// Benjamini and Hochberg among what a search found.
     pub level: Option<f64>,
     /// The one-sided p-value of the claim.
     pub p_value: Option<f64>,
@@ -155,6 +159,10 @@ pub struct ClaimRecord {
     pub needs_rows: Option<u64>,
     /// Counts beside the claim.
     pub details: BTreeMap<String, Value>,
+}
+
+fn promised() -> String {
+    Standing::Promised.name().to_owned()
 }
 
 /// Something named and not tested.
@@ -227,14 +235,16 @@ impl Inputs {
 }
 
 fn claim_record(claim: Claim) -> ClaimRecord {
-    let Statement { check, line, severity, evidence } = claim.statement;
+    let blocking = claim.statement.blocks();
+    let Statement { check, line, evidence, .. } = claim.statement;
     ClaimRecord {
         id: id(check, &evidence.subject),
         check: check.to_owned(),
         line,
         subject: evidence.subject,
         verdict: claim.verdict,
-        blocking: severity == Severity::Block,
+        blocking,
+        standing: evidence.standing.name().to_owned(),
         candidate: evidence.candidate,
         baseline: evidence.baseline,
         difference: evidence.difference,

@@ -222,6 +222,7 @@ fn claim(text: &str, verdict: Verdict) -> ClaimRecord {
         subject: Subject { dataset: own(), metric: Some(own()), slice: own(), column: Some(own()) },
         verdict,
         blocking: true,
+        standing: "promised".to_owned(),
         candidate: estimate(),
         baseline: estimate(),
         difference: estimate(),

@@ -326,6 +326,20 @@ def holm_rows():
         yield dict(p_values=p_values, rejected=rejected.tolist(), adjusted=adjusted.tolist())
 
 
+def discovery_rows():
+    """Of a search, the smallest p-values are reported; statsmodels is told of the others as 1."""
+    rng = np.random.default_rng(8)
+    families = [([0.01], 1), ([0.035, 0.9, 0.001, 0.03], 4), ([0.012, 0.012, 0.012], 3), ([0.2, 0.0, 1.0, 0.004, 0.004, 0.03], 6),
+                (np.round(rng.random(40) ** 4, 4).tolist(), 40), (np.round(rng.random(25) ** 8, 6).tolist(), 400)]
+    for p_values, searched in families:
+        for method in ("fdr_bh", "fdr_by"):
+            told = p_values + [1.0] * (searched - len(p_values))
+            rejected, adjusted, _, _ = multipletests(told, alpha=ALPHA, method=method)
+            reported = slice(len(p_values))
+            yield dict(method=method, searched=searched, p_values=p_values, rejected=rejected[reported].tolist(),
+                       adjusted=adjusted[reported].tolist())
+
+
 def quantile_rows():
     for degrees in (None, 1, 2, 5, 29, 1000.0):
         law = stats.norm if degrees is None else stats.t(degrees)
@@ -340,4 +354,5 @@ if __name__ == "__main__":
     write("tango", tango_rows())
     write("samples", sample_rows())
     write("holm", holm_rows())
+    write("discovery", discovery_rows())
     write("quantiles", quantile_rows())
