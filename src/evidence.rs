@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::limit::Amount;
+use crate::stats::bound::{Outcome, Test, outcome};
 use crate::stats::multiplicity::Dependence;
 
 /// What a claim is about.
@@ -157,6 +158,8 @@ pub struct Evidence {
     pub method: Option<String>,
     /// What the measurement says about the limit.
     pub finding: Finding,
+    /// The tests that it rests on, for those who ask what they could have shown.
+    pub tests: Vec<Test>,
     /// Counts beside the claim, by name: rows left out, decisions corrected and broken, examples.
     pub details: BTreeMap<String, serde_json::Value>,
 }
@@ -175,8 +178,16 @@ impl Evidence {
             rows: 0,
             method: None,
             finding,
+            tests: Vec::new(),
             details: BTreeMap::new(),
         }
+    }
+
+    /// Evidence of the claim that all bounds are kept.
+    #[must_use]
+    pub fn tested(subject: Subject, limit: Limits, tests: Vec<Test>, level: f64) -> Self {
+        let Outcome { inside, p_value, needs_rows } = outcome(&tests, level);
+        Self { tests, ..Self::new(subject, limit, Finding::Tested { inside, p_value, needs_rows }) }
     }
 
     /// The same evidence as an alarm, and why it is worth a look when it goes off.

@@ -5,6 +5,7 @@
 
 pub mod band;
 pub mod bisection;
+pub mod bound;
 pub mod curve;
 pub mod decision;
 pub mod distance;

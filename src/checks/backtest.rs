@@ -14,6 +14,7 @@ use crate::evidence::{Evidence, Finding, Subject};
 use crate::plan::{Grouping, Input, Plan, Window};
 use crate::spec::limit::Amount;
 use crate::spec::problem::{Path, Problem};
+use crate::stats::bound::outcome;
 use crate::stats::metric::Metric;
 use crate::target::Side;
 
@@ -48,6 +49,9 @@ pub struct Backtest {
     /// How far a metric that should be low may rise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rise: Option<Amount>,
+    /// How far a metric may be from the baseline's, in either direction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Amount>,
     /// The calendar windows.
     #[serde(default = "month")]
     pub window: Window,
@@ -121,7 +125,7 @@ impl Check for Backtest {
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
         shared::metric_fits(plan, self.metric)?;
-        let margin = Margin::new(plan, self.metric, self.max_drop, self.max_rise)?;
+        let margin = Margin::new(plan, self.metric, self.max_drop, self.max_rise, self.within)?;
         instant(plan, &self.data, "time", plan.columns().time.as_deref())?;
         instant(plan, &self.data, "known_at", plan.columns().known_at.as_deref())?;
         let label = Input::MatureLabel { window: self.window, embargo_days: self.embargo.0 };
@@ -179,9 +183,11 @@ impl Backtest {
         };
         let mut evidence = Evidence::clone(worst);
         evidence.subject.slice = "worst window".to_owned();
+        evidence.tests = judged.iter().flat_map(|window| window.tests.clone()).collect();
         if let Finding::Tested { inside, p_value, .. } = &mut evidence.finding {
+            let all = outcome(&evidence.tests, asked.rows.level());
             *inside = judged.iter().all(|window| matches!(window.finding, Finding::Tested { inside: true, .. }));
-            *p_value = (*p_value * judged.len() as f64).min(1.0);
+            *p_value = all.p_value;
         }
         evidence.detail("window", worst.subject.slice.clone()).detail("windows_judged", judged.len())
     }
@@ -192,7 +198,8 @@ fn severity(window: &Evidence) -> f64 {
     match &window.finding {
         Finding::Fact { holds: false, .. } => -2.0,
         Finding::Undecided { .. } => -1.0,
-        Finding::Tested { p_value, .. } => *p_value,
+        // Twice a p-value may be cut at 1; what is not inside speaks against the candidate still.
+        Finding::Tested { inside, p_value, .. } => *p_value + f64::from(u8::from(*inside)),
         Finding::Fact { holds: true, .. } | Finding::NotTested { .. } | Finding::Waived { .. } => f64::INFINITY,
     }
 }

@@ -4,10 +4,9 @@ use anyhow::{Result, bail};
 
 use crate::answers::{Answers, Groups};
 use crate::check::Refusal;
-use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject, allowed};
+use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject};
 use crate::measure::{self, measure};
 use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
-use crate::spec::limit::Amount;
 use crate::spec::no_column;
 use crate::spec::problem::{Path, Problem, nearest, quoted};
 use crate::spec::written::{AllOrNone, Policy, Slices, Task};
@@ -17,6 +16,10 @@ use crate::stats::undefined::Undefined;
 use crate::summaries::rows::{self, RowCounts};
 use crate::summaries::{Moments, Ranks};
 use crate::target::Side;
+
+mod margin;
+
+pub(super) use margin::{Margin, alarm, compare};
 
 /// The dataset that a check reads unless told otherwise.
 pub(super) fn test() -> String {
@@ -339,99 +342,6 @@ pub(super) fn estimate(measurement: &Measurement, level: f64) -> Estimate {
 /// JSON has no infinity: an end that is not bounded is absent.
 pub(super) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
-}
-
-/// A bound that a measurement is compared with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-impl Bound {
-    /// What the measurement says about the bound.
-    pub(super) fn test(self, measurement: &Measurement, level: f64) -> Finding {
-        let (low, high) = measurement.interval(level);
-        let (inside, p_value, limit) = match self {
-            Self::AtLeast(limit) => (low >= limit, measurement.p_below(limit), limit),
-            Self::AtMost(limit) => (high <= limit, measurement.p_above(limit), limit),
-        };
-        Finding::Tested { inside, p_value, needs_rows: measurement.needs_rows(limit, level) }
-    }
-}
-
-/// How much worse than the baseline a candidate may be.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Margin {
-    pub(super) key: &'static str,
-    pub(super) amount: Amount,
-}
-
-impl Margin {
-    /// The margin of a check that takes `max_drop` for metrics that should be high and `max_rise` for those that should
-    /// be low.
-    pub(super) fn new(
-        plan: &Plan<'_>,
-        metric: Metric,
-        max_drop: Option<Amount>,
-        max_rise: Option<Amount>,
-    ) -> Result<Self, Refusal> {
-        let (right, wrong) =
-            if metric.higher_is_better() { ("max_drop", "max_rise") } else { ("max_rise", "max_drop") };
-        let (amount, mistaken) = if metric.higher_is_better() { (max_drop, max_rise) } else { (max_rise, max_drop) };
-        let better = if metric.higher_is_better() { "higher" } else { "lower" };
-        if mistaken.is_some() {
-            let problem =
-                Problem::key(&plan.at(wrong), format!("{} is better when it is {better}", quoted(metric.name())));
-            return Err(problem.remedy(format!("say `{right}`")).into());
-        }
-        amount.map(|amount| Self { key: right, amount }).ok_or_else(|| {
-            let problem = Problem::key(plan.here(), format!("how much worse may {} be?", quoted(metric.name())));
-            problem.remedy(format!("add `{right}: 0.01` (absolute) or `{right}: 1%` (relative)")).into()
-        })
-    }
-
-    /// The same margin, `factor` times as wide.
-    pub(super) fn times(self, factor: f64) -> Self {
-        let amount = match self.amount {
-            Amount::Absolute(amount) => Amount::Absolute(amount * factor),
-            Amount::Relative(share) => Amount::Relative(share * factor),
-        };
-        Self { amount, ..self }
-    }
-
-    pub(super) fn limits(self) -> Limits {
-        allowed(self.key, self.amount)
-    }
-
-    /// The weights of baseline and candidate, and the bound on their weighted metric.
-    ///
-    /// A relative margin r is the linear statement `candidate - (1 - r) * baseline >= 0`, so no ratio is needed.
-    fn contrast(self, higher_is_better: bool) -> ([f64; 2], Bound) {
-        match (self.amount, higher_is_better) {
-            (Amount::Absolute(margin), true) => ([-1.0, 1.0], Bound::AtLeast(-margin)),
-            (Amount::Absolute(margin), false) => ([-1.0, 1.0], Bound::AtMost(margin)),
-            (Amount::Relative(share), true) => ([-(1.0 - share), 1.0], Bound::AtLeast(0.0)),
-            (Amount::Relative(share), false) => ([-(1.0 + share), 1.0], Bound::AtMost(0.0)),
-        }
-    }
-}
-
-/// The evidence of a candidate against its baseline on the same rows: the baseline is model 0, the candidate model 1.
-pub(super) fn compare(metric: Metric, sample: &Sample, margin: Margin, level: f64, subject: Subject) -> Evidence {
-    let compared = || -> Result<Evidence, Undefined> {
-        let (weights, bound) = margin.contrast(metric.higher_is_better());
-        let difference = sample.measure(metric, &[-1.0, 1.0])?;
-        let finding = bound.test(&sample.measure(metric, &weights)?, level);
-        let mut evidence = Evidence::new(subject.clone(), margin.limits(), finding);
-        evidence.baseline = Some(estimate(&sample.measure(metric, &[1.0, 0.0])?, level));
-        evidence.candidate = Some(estimate(&sample.measure(metric, &[0.0, 1.0])?, level));
-        evidence.difference = Some(estimate(&difference, level));
-        evidence.rows = difference.rows;
-        evidence.method = Some(difference.method.name().to_owned());
-        Ok(clustered(evidence, difference.clusters))
-    };
-    compared().unwrap_or_else(|reason| undecided(subject.clone(), margin.limits(), sample.rows(), &reason))
 }
 
 /// Evidence that there is no number, and why.

@@ -34,6 +34,17 @@ pub enum Metric {
     Mae,
 }
 
+/// Which values are better.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// Larger ones.
+    Higher,
+    /// Smaller ones.
+    Lower,
+    /// Neither.
+    Neither,
+}
+
 /// The kind of label a metric is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {
@@ -86,6 +97,12 @@ impl Metric {
     #[must_use]
     pub fn higher_is_better(self) -> bool {
         matches!(self, Self::Accuracy | Self::Precision | Self::Recall | Self::F1 | Self::RocAuc)
+    }
+
+    /// Which values are better.
+    #[must_use]
+    pub fn direction(self) -> Direction {
+        if self.higher_is_better() { Direction::Higher } else { Direction::Lower }
     }
 
     /// The kind of label the metric is about.

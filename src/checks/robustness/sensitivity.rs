@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::Answers;
 use crate::check::{Check, Refusal};
-use crate::checks::shared::{self, Bound, MetricTicket, Rows, Sample};
+use crate::checks::shared::{self, MetricTicket, Rows, Sample};
 use crate::evidence::{Evidence, Finding, Limits, Subject, allowed};
 use crate::measure::{self, Cell};
 use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
 use crate::spec::limit::Amount;
 use crate::spec::problem::{Path, Problem};
 use crate::spec::written::Task;
+use crate::stats::bound::{Bound, Test};
 use crate::stats::metric::Metric;
 use crate::stats::random;
 use crate::stats::undefined::Undefined;
@@ -200,7 +201,8 @@ fn compared(
 ) -> Result<Evidence, Undefined> {
     let [baseline, candidate, excess] = measured;
     let excess = excess?;
-    let mut evidence = Evidence::new(subject, limits, Bound::AtMost(limit).test(&excess, level));
+    let test = Test { measured: excess.clone().into(), bound: Bound::AtMost(limit), equal: 0.0 };
+    let mut evidence = Evidence::tested(subject, limits, vec![test], level);
     evidence.baseline = Some(shared::estimate(&baseline?, level));
     evidence.candidate = Some(shared::estimate(&candidate?, level));
     evidence.difference = Some(shared::estimate(&excess, level));

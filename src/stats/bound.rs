@@ -1,0 +1,125 @@
+//! Bounds, and what measurements say of the claim that all of them are kept.
+
+use crate::stats::distance::Distance;
+use crate::stats::measurement::Measurement;
+
+/// An end of what is allowed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bound {
+    /// The truth is at least this.
+    AtLeast(f64),
+    /// The truth is at most this.
+    AtMost(f64),
+}
+
+/// What is held against a bound.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Measured {
+    /// A metric, or a weighted sum of metrics.
+    Value(Measurement),
+    /// A distance between distributions.
+    Distance(Distance),
+}
+
+/// A measurement and the bound that its truth must keep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Test {
+    /// The measurement.
+    pub measured: Measured,
+    /// The bound.
+    pub bound: Bound,
+    /// What the measurement would be of a candidate equal to the baseline; without a baseline, of one as good as measured.
+    pub equal: f64,
+}
+
+/// What tests say of the claim that the truths keep all bounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    /// The claim is shown, with a chance of at most the level if it is wrong.
+    pub inside: bool,
+    /// The p-value of the claim: small when it is clearly broken.
+    pub p_value: f64,
+    /// About how many more rows would decide it at the level, where that can be said.
+    pub needs_rows: Option<u64>,
+}
+
+/// Tests of one claim: that all bounds are kept.
+///
+/// It is shown when each bound is shown to be kept, each at the whole level. If the claim is wrong, some truth is beyond its
+/// bound, and that bound's own test shows otherwise with a chance of at most the level: an intersection-union test (Berger,
+/// Technometrics 24 (1982) 295-300), which for the two ends of one difference is the pair of one-sided tests of Schuirmann
+/// (Journal of Pharmacokinetics and Biopharmaceutics 15 (1987) 657-680).
+///
+/// It is broken when some bound is. The hypothesis to reject is composite: all `k` bounds are kept. Then each p-value is
+/// at most `u` with a chance of at most `u`, and the smallest of them with at most `k u` (Bonferroni). So `k` times the
+/// smallest is a p-value, however the tests depend on each other. For the two ends of a difference it is exact where the ends
+/// meet, and at most twice too large where they are far apart.
+#[must_use]
+pub fn outcome(tests: &[Test], level: f64) -> Outcome {
+    let smallest = tests.iter().map(Test::p_value).fold(1.0, f64::min);
+    Outcome {
+        inside: tests.iter().all(|test| test.is_inside(level)),
+        p_value: (tests.len() as f64 * smallest).min(1.0),
+        needs_rows: tests.iter().map(|test| test.needs_rows(level)).try_fold(0, |most, rows| Some(most.max(rows?))),
+    }
+}
+
+impl Bound {
+    /// Where it lies.
+    #[must_use]
+    pub fn limit(self) -> f64 {
+        let (Self::AtLeast(limit) | Self::AtMost(limit)) = self;
+        limit
+    }
+}
+
+impl Measured {
+    /// See [`Measurement::interval`] and [`Distance::interval`].
+    #[must_use]
+    pub fn interval(&self, alpha_per_side: f64) -> (f64, f64) {
+        match self {
+            Self::Value(value) => value.interval(alpha_per_side),
+            Self::Distance(distance) => distance.interval(alpha_per_side),
+        }
+    }
+}
+
+impl Test {
+    /// The one-sided interval lies inside the bound.
+    fn is_inside(&self, level: f64) -> bool {
+        let (low, high) = self.measured.interval(level);
+        match self.bound {
+            Bound::AtLeast(limit) => low >= limit,
+            Bound::AtMost(limit) => high <= limit,
+        }
+    }
+
+    /// The one-sided p-value of the bound being kept.
+    fn p_value(&self) -> f64 {
+        match (&self.measured, self.bound) {
+            (Measured::Value(value), Bound::AtLeast(limit)) => value.p_below(limit),
+            (Measured::Value(value), Bound::AtMost(limit)) => value.p_above(limit),
+            (Measured::Distance(distance), Bound::AtLeast(limit)) => distance.p_below(limit),
+            (Measured::Distance(distance), Bound::AtMost(limit)) => distance.p_above(limit),
+        }
+    }
+
+    fn needs_rows(&self, level: f64) -> Option<u64> {
+        match &self.measured {
+            Measured::Value(value) => value.needs_rows(self.bound.limit(), level),
+            Measured::Distance(distance) => distance.needs_rows(self.bound.limit(), level),
+        }
+    }
+}
+
+impl From<Measurement> for Measured {
+    fn from(value: Measurement) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl From<Distance> for Measured {
+    fn from(distance: Distance) -> Self {
+        Self::Distance(distance)
+    }
+}
