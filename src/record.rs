@@ -155,8 +155,11 @@ pub struct ClaimRecord {
     pub adjusted_p_value: Option<f64>,
     /// Why, where numbers alone do not say it.
     pub reason: Option<String>,
-    /// About how many more rows would decide it.
+    /// About how many more rows of the slice would decide it.
     pub needs_rows: Option<u64>,
+    /// The same in rows of the whole dataset, where the claim rests on a part of them: at the slice's share of it.
+    #[serde(default)]
+    pub needs_dataset_rows: Option<u64>,
     /// Counts beside the claim.
     pub details: BTreeMap<String, Value>,
 }
@@ -191,7 +194,7 @@ impl Record {
             policy: written.policy.clone(),
             base,
             inputs: Inputs::of(target),
-            claims: distinct(claims.into_iter().map(claim_record).collect()),
+            claims: distinct(claims.into_iter().map(|claim| claim_record(claim, target)).collect()),
             not_tested,
             waived,
         }
@@ -234,7 +237,8 @@ impl Inputs {
     }
 }
 
-fn claim_record(claim: Claim) -> ClaimRecord {
+fn claim_record(claim: Claim, target: &Target) -> ClaimRecord {
+    let needs_dataset_rows = needs_dataset_rows(&claim, target);
     let blocking = claim.statement.blocks();
     let Statement { check, line, evidence, .. } = claim.statement;
     ClaimRecord {
@@ -256,8 +260,18 @@ fn claim_record(claim: Claim) -> ClaimRecord {
         adjusted_p_value: claim.adjusted_p_value,
         reason: claim.reason,
         needs_rows: claim.needs_rows,
+        needs_dataset_rows,
         details: evidence.details,
     }
+}
+
+/// What the rows that a claim needs are in rows of its dataset.
+fn needs_dataset_rows(claim: &Claim, target: &Target) -> Option<u64> {
+    let evidence = &claim.statement.evidence;
+    let (needed, dataset) = (claim.needs_rows?, target.datasets.get(&evidence.subject.dataset)?);
+    let is_part = (1..dataset.rows).contains(&evidence.rows);
+    let rows = u128::from(needed) * u128::from(dataset.rows);
+    is_part.then(|| u64::try_from(rows.div_ceil(u128::from(evidence.rows))).unwrap_or(u64::MAX))
 }
 
 fn not_tested(statement: &Statement) -> Option<NotTested> {
@@ -271,7 +285,7 @@ fn waived(statement: &Statement) -> Option<Waived> {
 }
 
 /// `performance.regression/roc_auc/carrier=UA`
-fn id(check: &str, subject: &Subject) -> String {
+pub(crate) fn id(check: &str, subject: &Subject) -> String {
     let metric = subject.metric.as_deref();
     let last = subject.column.as_deref().unwrap_or(&subject.slice);
     [Some(check), metric, Some(last)].into_iter().flatten().collect::<Vec<_>>().join("/")

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Evidence, Finding, Search, Standing};
 use crate::spec::written::{Consequence, Policy, Severity};
+use crate::stats::bound::rows_to_break;
 use crate::stats::multiplicity::{Judged, holm, step_up};
 
 /// The verdict of a claim, a check or the gate, from good to bad.
@@ -98,14 +99,14 @@ pub struct Claim {
     pub p_value: Option<f64>,
     /// See [`Claim::p_value`].
     pub adjusted_p_value: Option<f64>,
-    /// About how many more rows would decide it, before the correction for the other claims.
+    /// About how many more rows of what it is about would decide it, were the estimates to stay where they are.
     pub needs_rows: Option<u64>,
 }
 
 /// Judges all statements of a gate together. Statements that were not tested have no verdict and are left out.
 #[must_use]
 pub fn judge(statements: Vec<Statement>, policy: &Policy) -> Vec<Claim> {
-    let corrected = corrected(&statements, policy.false_block);
+    let corrected = corrected(&statements, policy.false_block, |p_value| p_value);
     statements
         .into_iter()
         .zip(corrected)
@@ -114,6 +115,13 @@ pub fn judge(statements: Vec<Statement>, policy: &Policy) -> Vec<Claim> {
         })
         .map(|(statement, corrected)| claim(statement, corrected))
         .collect()
+}
+
+/// The smallest level that each tested statement may be judged at: as if none of its family were rejected before it.
+#[must_use]
+pub fn strictest_levels(statements: &[Statement], policy: &Policy) -> Vec<Option<f64>> {
+    let corrected = corrected(statements, policy.false_block, |_| 1.0);
+    corrected.into_iter().map(|judged| judged.map(|judged| judged.level)).collect()
 }
 
 /// The verdict of the gate.
@@ -142,14 +150,14 @@ pub fn consequence(verdict: Verdict, blocking: bool, slice: &str, policy: &Polic
     }
 }
 
-/// The tested statements as judged in their families.
-fn corrected(statements: &[Statement], alpha: f64) -> Vec<Option<Judged>> {
+/// The tested statements as judged in their families, by what is made of their p-values.
+fn corrected(statements: &[Statement], alpha: f64, of: impl Fn(f64) -> f64) -> Vec<Option<Judged>> {
     let mut families: BTreeMap<Family, (Vec<usize>, Vec<f64>)> = BTreeMap::new();
     for (number, statement) in statements.iter().enumerate() {
         if let Finding::Tested { p_value, .. } = statement.evidence.finding {
             let (members, p_values) = families.entry(family(statement)).or_default();
             members.push(number);
-            p_values.push(p_value);
+            p_values.push(of(p_value));
         }
     }
     let searches = families.keys().filter(|family| matches!(family, Family::Search(..))).count();
@@ -182,8 +190,9 @@ fn claim(statement: Statement, corrected: Option<Judged>) -> Claim {
         }
         Finding::Tested { inside, needs_rows, .. } => match (inside, standing) {
             (false, Standing::Promised) => {
-                let reason = "the interval reaches beyond the limit, and not far enough to say that it is broken";
-                (Verdict::Inconclusive, Some(reason.to_owned()), needs_rows.filter(|rows| *rows > 0))
+                let needs_rows = needs_rows_to_decide(&statement.evidence, *needs_rows, corrected);
+                let reason = if needs_rows.is_some() { OPEN } else { ON_THE_LIMIT };
+                (Verdict::Inconclusive, Some(reason.to_owned()), needs_rows)
             }
             _ => (Verdict::Pass, None, None),
         },
@@ -199,6 +208,18 @@ fn claim(statement: Statement, corrected: Option<Judged>) -> Claim {
     };
     let (level, adjusted_p_value) = corrected.map(|judged| (judged.level, judged.adjusted)).unzip();
     Claim { statement, verdict, reason, level, p_value, adjusted_p_value, needs_rows }
+}
+
+/// Why a tested claim is not decided.
+const OPEN: &str = "the interval reaches beyond the limit, and not far enough to say that it is broken";
+/// Why no number of rows is named for it.
+const ON_THE_LIMIT: &str = "the estimate is on the limit, so that no number of rows can be expected to decide";
+
+/// About how many more rows would decide: to a pass at the level of the interval where the estimate keeps the limit, to a fail
+/// at the corrected level where it does not.
+fn needs_rows_to_decide(evidence: &Evidence, to_pass: Option<u64>, corrected: Option<Judged>) -> Option<u64> {
+    let to_fail = corrected.and_then(|judged| rows_to_break(&evidence.tests, judged.level));
+    to_fail.or(to_pass).filter(|rows| *rows > 0)
 }
 
 /// The verdict of a claim that does not hold.

@@ -153,7 +153,7 @@ impl Backtest {
     fn pooled(&self, asked: &Asked, sample: &Sample, windows: &[Evidence]) -> Result<Evidence> {
         let subject = Subject::all(&self.data, self.metric.name());
         let evidence = match asked.rows.obstacle(&Grouping::All, sample.rows(), sample.positives())? {
-            Some(finding) => Evidence::new(subject, asked.margin.limits(), finding),
+            Some(finding) => shared::obstructed(subject, asked.margin.limits(), sample.rows(), finding),
             None => shared::compare(self.metric, sample, asked.margin, asked.rows.level(), subject),
         };
         let rows: Vec<_> = windows.iter().map(row).collect();
@@ -165,7 +165,7 @@ impl Backtest {
         let subject = Subject::slice(&self.data, self.metric.name(), name);
         let grouping = Grouping::Windows(self.window);
         let evidence = match asked.rows.obstacle(&grouping, sample.rows(), sample.positives())? {
-            Some(finding) => Evidence::new(subject, margin.limits(), finding),
+            Some(finding) => shared::obstructed(subject, margin.limits(), sample.rows(), finding),
             None => shared::compare(self.metric, sample, margin, asked.rows.level(), subject),
         };
         Ok(evidence.detail("left_out", sample.rows().unlabelled))
@@ -177,7 +177,7 @@ impl Backtest {
             windows.iter().filter(|window| !matches!(window.finding, Finding::NotTested { .. })).collect();
         let Some(worst) = judged.iter().min_by(|a, b| severity(a).total_cmp(&severity(b))) else {
             let subject = Subject::slice(&self.data, self.metric.name(), "worst window");
-            let reason = "no window has enough rows".to_owned();
+            let reason = "no window has enough rows, and windows of the past get no more of them".to_owned();
             let finding = Finding::Undecided { reason, needs_rows: None };
             return Evidence::new(subject, asked.margin.times(self.worst_factor).limits(), finding);
         };

@@ -163,10 +163,10 @@ impl Rows {
             few if few < least => format!("too few rows: {few}, at least {least} needed"),
             _ => return None,
         };
-        Some(unsettled(slice, reason, least - used))
+        Some(unsettled(slice, reason, Some(least - used)))
     }
 
-    fn too_few_of_a_class(&self, counts: &RowCounts, positives: u64) -> Option<(String, u64)> {
+    fn too_few_of_a_class(&self, counts: &RowCounts, positives: u64) -> Option<(String, Option<u64>)> {
         let used = used(counts);
         if self.params.task == rows::Task::Regression {
             return None;
@@ -175,7 +175,7 @@ impl Rows {
         let classes = [("positives", positives), ("negatives", used.saturating_sub(positives))];
         classes.into_iter().find(|(_, found)| *found < least).map(|(what, found)| {
             // At the share seen so far, so many more rows bring the rest.
-            let rows = if found == 0 { used } else { (least - found) * used.div_ceil(found) };
+            let rows = (found > 0).then(|| (least - found) * used.div_ceil(found));
             (format!("too few {what}: {found}, at least {least} needed"), rows)
         })
     }
@@ -186,10 +186,10 @@ fn used(counts: &RowCounts) -> u64 {
 }
 
 /// Values that happen to be rare are listed as not tested; what the spec names must be decided.
-fn unsettled(slice: &Grouping, reason: String, missing: u64) -> Finding {
+fn unsettled(slice: &Grouping, reason: String, missing: Option<u64>) -> Finding {
     match slice {
         Grouping::By(_) | Grouping::Windows(_) => Finding::NotTested { reason },
-        Grouping::All | Grouping::Where { .. } => Finding::Undecided { reason, needs_rows: Some(missing) },
+        Grouping::All | Grouping::Where { .. } => undecided_by(reason, missing),
     }
 }
 
@@ -344,12 +344,35 @@ pub(super) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// Evidence that there is no number, and why.
-pub(super) fn undecided(subject: Subject, limits: Limits, counts: &RowCounts, reason: &Undefined) -> Evidence {
-    let finding = Finding::Undecided { reason: reason.to_string(), needs_rows: None };
-    let mut evidence = Evidence::new(subject, limits, finding);
+/// Evidence that something stands in the way of the claim.
+pub(super) fn obstructed(subject: Subject, limits: Limits, counts: &RowCounts, obstacle: Finding) -> Evidence {
+    let mut evidence = Evidence::new(subject, limits, obstacle);
     evidence.rows = used(counts);
     evidence
+}
+
+/// Evidence that there is no number, and why.
+pub(super) fn undecided(subject: Subject, limits: Limits, counts: &RowCounts, reason: &Undefined) -> Evidence {
+    let used = used(counts);
+    let missing = match *reason {
+        Undefined::TooFewRows { rows } => Some(2_u64.saturating_sub(rows)),
+        Undefined::TooFewClusters { clusters: 1 } => Some(used),
+        Undefined::TooFewOfAClass { positives, negatives } => {
+            let fewest = positives.min(negatives);
+            (fewest > 0).then(|| 2_u64.saturating_sub(fewest) * used.div_ceil(fewest))
+        }
+        _ => None,
+    };
+    obstructed(subject, limits, counts, undecided_by(reason.to_string(), missing))
+}
+
+/// Undecided for want of rows: how many are missing, or that nobody can say, because none of what is missing was seen.
+fn undecided_by(reason: String, needs_rows: Option<u64>) -> Finding {
+    let reason = match needs_rows {
+        Some(_) => reason,
+        None => format!("{reason}; these rows do not say how many more would change that"),
+    };
+    Finding::Undecided { reason, needs_rows }
 }
 
 pub(super) fn clustered(evidence: Evidence, clusters: Option<u64>) -> Evidence {

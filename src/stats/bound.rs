@@ -64,6 +64,14 @@ pub fn outcome(tests: &[Test], level: f64) -> Outcome {
     }
 }
 
+/// About how many more rows would show that the claim is broken, where the estimates say that it is: as many as bring the
+/// smallest p-value, times the number of tests, down to `level`.
+#[must_use]
+pub fn rows_to_break(tests: &[Test], level: f64) -> Option<u64> {
+    let worst = tests.iter().min_by(|left, right| left.p_value().total_cmp(&right.p_value()))?;
+    if worst.p_value() < 0.5 { worst.needs_rows(level / tests.len() as f64) } else { None }
+}
+
 impl Bound {
     /// Where it lies.
     #[must_use]

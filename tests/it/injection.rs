@@ -234,6 +234,7 @@ fn claim(text: &str, verdict: Verdict) -> ClaimRecord {
         adjusted_p_value: None,
         reason: Some(own()),
         needs_rows: Some(3),
+        needs_dataset_rows: Some(9),
         details: BTreeMap::from([("windows".to_owned(), json!([window]))]),
     }
 }

@@ -114,7 +114,7 @@ impl DriftPrediction {
         let subject = Subject::all(&self.data, "distance");
         let limits = allowed("max_distance", Amount::Absolute(self.max_distance));
         if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, ranks.rows())? {
-            return Ok(Evidence::new(subject, limits, finding));
+            return Ok(shared::obstructed(subject, limits, ranks.rows(), finding));
         }
         let level = asked.rows.level();
         Ok(match measure::distance(ranks, 0, 1, asked.seed) {
@@ -140,7 +140,7 @@ impl DriftPrediction {
         let limits = allowed("max_flips", self.max_flips);
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
         if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, moments.rows())? {
-            return Ok(Evidence::new(subject, limits, finding));
+            return Ok(shared::obstructed(subject, limits, moments.rows(), finding));
         }
         let level = asked.rows.level();
         Ok(match measure::share(moments, |cell| f64::from(u8::from(cell.decision(0) != cell.decision(1)))) {

@@ -91,7 +91,9 @@ impl Check for PerformanceMetric {
                 for (key, bound) in self.bounds() {
                     let subject = Subject::slice(&self.data, self.metric.name(), &slice);
                     evidence.push(match &obstacle {
-                        Some(finding) => Evidence::new(subject, limits(key, bound), finding.clone()),
+                        Some(finding) => {
+                            shared::obstructed(subject, limits(key, bound), sample.rows(), finding.clone())
+                        }
                         None => self.claim(subject, &sample, key, bound, asked.rows.level()),
                     });
                 }

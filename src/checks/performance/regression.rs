@@ -121,7 +121,7 @@ impl PerformanceRegression {
         obstacle: Option<&Finding>,
     ) -> Evidence {
         match obstacle {
-            Some(finding) => Evidence::new(subject, margin.limits(), finding.clone()),
+            Some(finding) => shared::obstructed(subject, margin.limits(), sample.rows(), finding.clone()),
             None => shared::compare(self.metric, sample, margin, asked.rows.level(), subject),
         }
     }

@@ -160,7 +160,7 @@ impl RobustnessSensitivity {
         let limits = allowed("max_loss", Amount::Absolute(self.max_loss));
         let subject = Subject::all(&self.data, &format!("loss of {}", asked.metric.name()));
         if let Some(finding) = obstacle(noisy, sample.rows(), sample.positives(), disturbed)? {
-            return Ok(Evidence::new(subject, limits, finding));
+            return Ok(shared::obstructed(subject, limits, sample.rows(), finding));
         }
         // What is lost is clean minus noisy where more is better, and noisy minus clean where less is.
         let sign = if asked.metric.higher_is_better() { 1.0 } else { -1.0 };
@@ -176,7 +176,7 @@ impl RobustnessSensitivity {
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
         let subject = Subject::all(&self.data, "flips");
         if let Some(finding) = obstacle(noisy, moments.rows(), moments.positives(), disturbed)? {
-            return Ok(Evidence::new(subject, limits, finding));
+            return Ok(shared::obstructed(subject, limits, moments.rows(), finding));
         }
         let flip = |cell: Cell, clean, noisy| f64::from(u8::from(cell.decision(clean) != cell.decision(noisy)));
         let shares = [
@@ -220,7 +220,7 @@ fn obstacle(
     if let Some(finding) = noisy.rows.obstacle(&Grouping::All, counts, positives)? {
         return Ok(Some(finding));
     }
-    let reason = "the noise changed no row: no numeric feature varies enough".to_owned();
+    let reason = "the noise changed no row, and would change no other: no numeric feature varies enough".to_owned();
     Ok((disturbed <= 0.0).then_some(Finding::Undecided { reason, needs_rows: None }))
 }
 
