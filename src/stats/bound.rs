@@ -131,3 +131,91 @@ impl From<Distance> for Measured {
         Self::Distance(distance)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::distribution::Reference;
+    use crate::stats::measurement::{Law, Method};
+
+    const LEVEL: f64 = 0.05;
+
+    fn tests(value: f64, law: Law, bounds: &[Bound]) -> Vec<Test> {
+        let range = (f64::NEG_INFINITY, f64::INFINITY);
+        let measurement = Measurement { value, rows: 1000, clusters: None, method: Method::Delta, law, range };
+        let test = |bound: &Bound| Test { measured: measurement.clone().into(), bound: *bound, equal: 0.0 };
+        bounds.iter().map(test).collect()
+    }
+
+    fn normal(value: f64, bounds: &[Bound]) -> Outcome {
+        let law = Law::Studentised { error: 0.01, reference: Reference::Normal };
+        outcome(&tests(value, law, bounds), LEVEL)
+    }
+
+    /// With an error of 0.01 the interval reaches 0.0164 to each side.
+    #[test]
+    fn one_end_and_two() {
+        let (drop, rise, within) =
+            (vec![Bound::AtLeast(-0.02)], vec![Bound::AtMost(0.02)], vec![Bound::AtLeast(-0.02), Bound::AtMost(0.02)]);
+        let tail = |standard_errors: f64| Reference::Normal.at_most(-standard_errors);
+        let cases = [
+            (&drop, 0.0, true, 1.0 - tail(2.0)),
+            (&drop, 0.05, true, 1.0 - tail(7.0)),
+            (&drop, -0.02, false, 0.5),
+            (&drop, -0.05, false, tail(3.0)),
+            (&rise, 0.05, false, tail(3.0)),
+            (&rise, -0.05, true, 1.0 - tail(7.0)),
+            (&within, 0.0, true, 1.0),
+            (&within, 0.003, true, 1.0),
+            (&within, 0.01, false, 1.0),
+            (&within, 0.05, false, 2.0 * tail(3.0)),
+            (&within, -0.05, false, 2.0 * tail(3.0)),
+        ];
+        for (bounds, value, inside, p_value) in cases {
+            let found = normal(value, bounds);
+            assert_eq!(found.inside, inside, "{bounds:?} of {value}: {found:?}");
+            assert!((found.p_value - p_value).abs() < 1e-12, "{bounds:?} of {value}: {found:?}");
+        }
+    }
+
+    /// Where the ends meet, twice the smaller p-value is the two-sided one, and so exact.
+    #[test]
+    fn a_margin_of_nothing_is_a_test_of_equality() {
+        let found = normal(0.0196, &[Bound::AtLeast(0.0), Bound::AtMost(0.0)]);
+        assert!((found.p_value - 2.0 * Reference::Normal.at_most(-1.96)).abs() < 1e-12 && !found.inside);
+    }
+
+    #[test]
+    fn the_rows_that_are_needed_decide_all_ends() {
+        // The interval must shrink from 1.64 errors to one: the upper end of the margin is one error away.
+        let needed = normal(0.01, &[Bound::AtLeast(-0.02), Bound::AtMost(0.02)]).needs_rows;
+        assert_eq!(needed, normal(0.01, &[Bound::AtMost(0.02)]).needs_rows);
+        let critical = Reference::Normal.critical(LEVEL);
+        assert_eq!(needed, Some(((critical * critical - 1.0) * 1000.0).ceil() as u64));
+        assert_eq!(normal(0.02, &[Bound::AtLeast(-0.02), Bound::AtMost(0.02)]).needs_rows, None);
+    }
+
+    #[test]
+    fn a_break_needs_the_rows_of_its_own_level() {
+        let law = Law::Studentised { error: 0.01, reference: Reference::Normal };
+        let rows = |value, bounds: &[Bound], level| rows_to_break(&tests(value, law, bounds), level);
+        let expected = |standard_errors: f64, level: f64| {
+            Some((((Reference::Normal.critical(level) / standard_errors).powi(2) - 1.0) * 1000.0).ceil() as u64)
+        };
+        let within = [Bound::AtLeast(-0.02), Bound::AtMost(0.02)];
+        assert_eq!(rows(-0.04, &within[..1], 0.001), expected(2.0, 0.001));
+        assert_eq!(rows(-0.04, &within, 0.002), expected(2.0, 0.001));
+        assert_eq!(rows(0.04, &within, 0.002), expected(2.0, 0.001));
+        assert_eq!(rows(-0.01, &within, 0.001), None);
+        assert_eq!(rows_to_break(&[], 0.05), None);
+    }
+
+    #[test]
+    fn a_point_decides() {
+        let cases = [(0.0, true, 1.0), (-0.02, true, 1.0), (-0.021, false, 0.0)];
+        for (value, inside, p_value) in cases {
+            let found = outcome(&tests(value, Law::Point, &[Bound::AtLeast(-0.02), Bound::AtMost(0.02)]), LEVEL);
+            assert_eq!((found.inside, found.p_value), (inside, p_value), "{value}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod docs;
 mod gate;
 mod github;
 mod injection;
+mod judgement;
 mod laws;
 mod onnx;
 mod statistics;
