@@ -14,6 +14,7 @@ pub mod joint;
 pub mod measurement;
 pub mod metric;
 pub mod multiplicity;
+pub mod power;
 pub mod proportion;
 pub mod random;
 pub mod rank;

@@ -612,6 +612,37 @@ fn small_slices_are_listed_and_never_passed() {
     }
 }
 
+/// Runs `modelgate plan` on the toy.
+fn plan_toy(folder: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
+    let done = command.current_dir(folder).arg("plan").args(arguments).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// The line of the regression in what a plan says.
+fn power_of_regression(told: &str) -> Vec<String> {
+    let line = told.lines().find(|line| line.contains("performance.regression/roc_auc/all"));
+    line.unwrap_or_else(|| panic!("{told}")).split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_plan_says_what_the_data_can_show_and_judges_nothing() {
+    let folder = toy_folder();
+    let told = plan_toy(folder.path(), &[]);
+    let wide = power_of_regression(&told);
+    assert_eq!(wide[1..4], ["max_drop", "0.1", "2,000"], "{told}");
+    let found: f64 = wide[4].parse().unwrap();
+    assert!((-0.2..-0.1).contains(&found) && wide[5..] == ["100", "%"], "{told}");
+    assert!(!folder.path().join(".modelgate").exists(), "a plan has written reports");
+    spec_with(folder.path(), "max_drop: 0.1", "max_drop: 0.001");
+    let narrow = power_of_regression(&plan_toy(folder.path(), &[]));
+    let passes: f64 = narrow[5].parse().unwrap();
+    assert!(passes < 90.0 && narrow[4].parse::<f64>().unwrap() > found, "{narrow:?}");
+    let instant = plan_toy(folder.path(), &["--no-data"]);
+    assert!(told.starts_with(&instant) && !instant.contains("can show"), "{instant}");
+}
+
 #[test]
 fn a_model_never_fails_against_itself() {
     let folder = toy_folder();
