@@ -81,15 +81,21 @@ pub struct Pending {
 pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Result<Report> {
     let Case { spec, base, mut statements } = case;
     let (target, selection) = open(spec, options)?;
-    let Prepared { mut plan, mut checks, context } = prepare(&target, selection.entries, options.threads)?;
-    let curves = curves::ask(&mut plan)?;
-    let mut answers = Answers::default();
-    answer(&context, &target, &mut plan, &mut answers, progress).await?;
-    ask_again(&target, &mut checks, &answers, &mut plan)?;
-    answer(&context, &target, &mut plan, &mut answers, progress).await?;
-    statements.extend(judge(&checks, &answers)?);
+    let mut prepared = prepare(&target, selection.entries, options.threads)?;
+    let curves = curves::ask(&mut prepared.plan)?;
+    let answers = answers(&target, &mut prepared, progress).await?;
+    statements.extend(judge(&prepared.checks, &answers)?);
     let record = Record::new(&target, &selection.suite, base, statements);
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
+}
+
+/// Measures what prepared checks ask: what they state, before anything is judged.
+///
+/// # Errors
+/// As [`run`].
+pub async fn measure(target: &Target, mut prepared: Prepared<'_>, progress: &Arc<Progress>) -> Result<Vec<Statement>> {
+    let answers = answers(target, &mut prepared, progress).await?;
+    judge(&prepared.checks, &answers)
 }
 
 /// Selects the suite and opens what it needs.
@@ -136,6 +142,16 @@ fn problem(refusal: Refusal, check: &str) -> Result<Problem> {
         Refusal::Spec(problem) => Ok(problem),
         Refusal::World(error) => Err(error.context(format!("`{check}` cannot ask"))),
     }
+}
+
+/// Everything that the checks ask, once and again.
+async fn answers(target: &Target, prepared: &mut Prepared<'_>, progress: &Arc<Progress>) -> Result<Answers> {
+    let Prepared { plan, checks, context } = prepared;
+    let mut answers = Answers::default();
+    answer(context, target, plan, &mut answers, progress).await?;
+    ask_again(target, checks, &answers, plan)?;
+    answer(context, target, plan, &mut answers, progress).await?;
+    Ok(answers)
 }
 
 async fn answer(

@@ -4,19 +4,22 @@ use anyhow::{Result, bail, ensure};
 
 use crate::answers::{Answers, Groups};
 use crate::check::Refusal;
-use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject, allowed};
+use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject};
 use crate::measure::{self, measure};
 use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
-use crate::spec::limit::Amount;
 use crate::spec::no_column;
 use crate::spec::problem::{Path, Problem, nearest, quoted};
 use crate::spec::written::{AllOrNone, Policy, Slices, Task};
 use crate::stats::measurement::Measurement;
-use crate::stats::metric::{Direction, Family, Metric, Source};
+use crate::stats::metric::{Family, Metric, Source};
 use crate::stats::undefined::Undefined;
 use crate::summaries::rows::{self, RowCounts};
 use crate::summaries::{Moments, Ranks};
 use crate::target::Side;
+
+mod margin;
+
+pub(super) use margin::{Margin, alarm, compare};
 
 /// The dataset that a check reads unless told otherwise.
 pub(super) fn test() -> String {
@@ -190,10 +193,10 @@ impl Rows {
             few if few < least => format!("too few rows: {few}, at least {least} needed"),
             _ => return None,
         };
-        Some(unsettled(slice, reason, least - used))
+        Some(unsettled(slice, reason, Some(least - used)))
     }
 
-    fn too_few_of_a_class(&self, counts: &RowCounts, positives: u64) -> Option<(String, u64)> {
+    fn too_few_of_a_class(&self, counts: &RowCounts, positives: u64) -> Option<(String, Option<u64>)> {
         let used = used(counts);
         if !matches!(self.params.task, rows::Task::Binary { .. }) {
             return None;
@@ -202,7 +205,7 @@ impl Rows {
         let classes = [("positives", positives), ("negatives", used.saturating_sub(positives))];
         classes.into_iter().find(|(_, found)| *found < least).map(|(what, found)| {
             // At the share seen so far, so many more rows bring the rest.
-            let rows = if found == 0 { used } else { (least - found) * used.div_ceil(found) };
+            let rows = (found > 0).then(|| (least - found) * used.div_ceil(found));
             (format!("too few {what}: {found}, at least {least} needed"), rows)
         })
     }
@@ -213,10 +216,10 @@ fn used(counts: &RowCounts) -> u64 {
 }
 
 /// Values that happen to be rare are listed as not tested; what the spec names must be decided.
-fn unsettled(slice: &Grouping, reason: String, missing: u64) -> Finding {
+fn unsettled(slice: &Grouping, reason: String, missing: Option<u64>) -> Finding {
     match slice {
         Grouping::By(_) | Grouping::Windows(_) => Finding::NotTested { reason },
-        Grouping::All | Grouping::Where { .. } => Finding::Undecided { reason, needs_rows: Some(missing) },
+        Grouping::All | Grouping::Where { .. } => undecided_by(reason, missing),
     }
 }
 
@@ -374,105 +377,35 @@ pub(super) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// A bound that a measurement is compared with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-impl Bound {
-    /// What the measurement says about the bound.
-    pub(super) fn test(self, measurement: &Measurement, level: f64) -> Finding {
-        let (low, high) = measurement.interval(level);
-        let (inside, p_value, limit) = match self {
-            Self::AtLeast(limit) => (low >= limit, measurement.p_below(limit), limit),
-            Self::AtMost(limit) => (high <= limit, measurement.p_above(limit), limit),
-        };
-        Finding::Tested { inside, p_value, needs_rows: measurement.needs_rows(limit, level) }
-    }
-}
-
-/// How much worse than the baseline a candidate may be.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Margin {
-    pub(super) key: &'static str,
-    pub(super) amount: Amount,
-}
-
-impl Margin {
-    /// The margin of a check that takes `max_drop` for metrics that should be high and `max_rise` for those that should
-    /// be low.
-    pub(super) fn new(
-        plan: &Plan<'_>,
-        metric: &Metric,
-        max_drop: Option<Amount>,
-        max_rise: Option<Amount>,
-    ) -> Result<Self, Refusal> {
-        let higher = metric.direction() == Direction::Higher;
-        let (right, wrong) = if higher { ("max_drop", "max_rise") } else { ("max_rise", "max_drop") };
-        let (amount, mistaken) = if higher { (max_drop, max_rise) } else { (max_rise, max_drop) };
-        let better = if higher { "higher" } else { "lower" };
-        if mistaken.is_some() {
-            let problem =
-                Problem::key(&plan.at(wrong), format!("{} is better when it is {better}", quoted(&metric.name())));
-            return Err(problem.remedy(format!("say `{right}`")).into());
-        }
-        amount.map(|amount| Self { key: right, amount }).ok_or_else(|| {
-            let problem = Problem::key(plan.here(), format!("how much worse may {} be?", quoted(&metric.name())));
-            problem.remedy(format!("add `{right}: 0.01` (absolute) or `{right}: 1%` (relative)")).into()
-        })
-    }
-
-    /// The same margin, `factor` times as wide.
-    pub(super) fn times(self, factor: f64) -> Self {
-        let amount = match self.amount {
-            Amount::Absolute(amount) => Amount::Absolute(amount * factor),
-            Amount::Relative(share) => Amount::Relative(share * factor),
-        };
-        Self { amount, ..self }
-    }
-
-    pub(super) fn limits(self) -> Limits {
-        allowed(self.key, self.amount)
-    }
-
-    /// The weights of baseline and candidate, and the bound on their weighted metric.
-    ///
-    /// A relative margin r is the linear statement `candidate - (1 - r) * baseline >= 0`, so no ratio is needed.
-    fn contrast(self, higher_is_better: bool) -> ([f64; 2], Bound) {
-        match (self.amount, higher_is_better) {
-            (Amount::Absolute(margin), true) => ([-1.0, 1.0], Bound::AtLeast(-margin)),
-            (Amount::Absolute(margin), false) => ([-1.0, 1.0], Bound::AtMost(margin)),
-            (Amount::Relative(share), true) => ([-(1.0 - share), 1.0], Bound::AtLeast(0.0)),
-            (Amount::Relative(share), false) => ([-(1.0 + share), 1.0], Bound::AtMost(0.0)),
-        }
-    }
-}
-
-/// The evidence of a candidate against its baseline on the same rows: the baseline is model 0, the candidate model 1.
-pub(super) fn compare(metric: &Metric, sample: &Sample, margin: Margin, level: f64, subject: Subject) -> Evidence {
-    let compared = || -> Result<Evidence, Undefined> {
-        let (weights, bound) = margin.contrast(metric.direction() == Direction::Higher);
-        let difference = sample.measure(metric, &[-1.0, 1.0])?;
-        let finding = bound.test(&sample.measure(metric, &weights)?, level);
-        let mut evidence = Evidence::new(subject.clone(), margin.limits(), finding);
-        evidence.baseline = Some(estimate(&sample.measure(metric, &[1.0, 0.0])?, level));
-        evidence.candidate = Some(estimate(&sample.measure(metric, &[0.0, 1.0])?, level));
-        evidence.difference = Some(estimate(&difference, level));
-        evidence.rows = difference.rows;
-        evidence.method = Some(difference.method.name().to_owned());
-        Ok(clustered(evidence, difference.clusters))
-    };
-    compared().unwrap_or_else(|reason| undecided(subject.clone(), margin.limits(), sample.rows(), &reason))
+/// Evidence that something stands in the way of the claim.
+pub(super) fn obstructed(subject: Subject, limits: Limits, counts: &RowCounts, obstacle: Finding) -> Evidence {
+    let mut evidence = Evidence::new(subject, limits, obstacle);
+    evidence.rows = used(counts);
+    evidence
 }
 
 /// Evidence that there is no number, and why.
 pub(super) fn undecided(subject: Subject, limits: Limits, counts: &RowCounts, reason: &Undefined) -> Evidence {
-    let finding = Finding::Undecided { reason: reason.to_string(), needs_rows: None };
-    let mut evidence = Evidence::new(subject, limits, finding);
-    evidence.rows = used(counts);
-    evidence
+    let used = used(counts);
+    let missing = match *reason {
+        Undefined::TooFewRows { rows } => Some(2_u64.saturating_sub(rows)),
+        Undefined::TooFewClusters { clusters: 1 } => Some(used),
+        Undefined::TooFewOfAClass { positives, negatives } => {
+            let fewest = positives.min(negatives);
+            (fewest > 0).then(|| 2_u64.saturating_sub(fewest) * used.div_ceil(fewest))
+        }
+        _ => None,
+    };
+    obstructed(subject, limits, counts, undecided_by(reason.to_string(), missing))
+}
+
+/// Undecided for want of rows: how many are missing, or that nobody can say, because none of what is missing was seen.
+fn undecided_by(reason: String, needs_rows: Option<u64>) -> Finding {
+    let reason = match needs_rows {
+        Some(_) => reason,
+        None => format!("{reason}; these rows do not say how many more would change that"),
+    };
+    Finding::Undecided { reason, needs_rows }
 }
 
 pub(super) fn clustered(evidence: Evidence, clusters: Option<u64>) -> Evidence {

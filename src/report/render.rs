@@ -11,12 +11,11 @@ use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 
 use super::budget::{self, Shown};
+use super::plan::View;
 use super::{Report, chart};
-use crate::gate::Prepared;
 use crate::record::{ClaimRecord, Record};
 use crate::spec::Spec;
 use crate::spec::problem::Problems;
-use crate::target::Target;
 
 pub mod escape;
 mod format;
@@ -105,12 +104,12 @@ pub fn validated(spec: &Spec) -> Result<String> {
     )
 }
 
-/// What a run would read and ask.
+/// What a run would read and ask, and what the data can show.
 ///
 /// # Errors
 /// As [`terminal`].
-pub fn plan(target: &Target, suite: &str, prepared: &Prepared<'_>) -> Result<String> {
-    render("plan.txt", context! { suite, plan => Value::from(Serde(super::plan::View::new(target, prepared))) })
+pub fn plan(suite: &str, plan: &View) -> Result<String> {
+    render("plan.txt", context! { suite, plan => Value::from(Serde(plan)) })
 }
 
 /// An error that is no problem of the spec, with its causes.

@@ -165,7 +165,7 @@ impl Measurement {
         }
     }
 
-    fn reference(&self) -> Reference {
+    pub(crate) fn reference(&self) -> Reference {
         self.reference_after(1.0)
     }
 
@@ -188,7 +188,8 @@ impl Scale {
         (self.metric(low), self.metric(high))
     }
 
-    fn metric(self, share: f64) -> f64 {
+    /// The metric at a share.
+    pub(crate) fn metric(self, share: f64) -> f64 {
         match self {
             Self::Identity => share,
             Self::F1 => 2.0 * share / (1.0 + share),
@@ -196,7 +197,7 @@ impl Scale {
     }
 
     /// The share at which the metric is `metric`.
-    fn share(self, metric: f64) -> f64 {
+    pub(crate) fn share(self, metric: f64) -> f64 {
         let metric = metric.clamp(0.0, 1.0);
         match self {
             Self::Identity => metric,

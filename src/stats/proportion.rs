@@ -55,8 +55,17 @@ impl PairedDifference {
     #[must_use]
     pub fn statistic(self, difference: f64) -> f64 {
         let d = difference.clamp(-1.0, 1.0);
-        let variance = self.trials * (2.0 * self.nuisance(d) + d * (1.0 - d));
-        standardised(self.gained - self.lost - self.trials * d, variance)
+        standardised(self.gained - self.lost - self.trials * d, self.variance(d))
+    }
+
+    /// The standard error of the difference if the truth is `difference`, which is what the statistic divides by.
+    #[must_use]
+    pub fn error_at(self, difference: f64) -> f64 {
+        self.variance(difference.clamp(-1.0, 1.0)).max(0.0).sqrt() / self.trials
+    }
+
+    fn variance(self, d: f64) -> f64 {
+        self.trials * (2.0 * self.nuisance(d) + d * (1.0 - d))
     }
 
     /// All differences with a statistic within `z`, by bisection, since the statistic falls as the difference rises.

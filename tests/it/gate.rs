@@ -559,7 +559,9 @@ fn one_class_is_inconclusive() {
     assert_eq!(run.record()["verdict"], "inconclusive");
     let id = "performance.regression/roc_auc/all";
     assert_eq!(run.verdict(id), "inconclusive");
-    assert_eq!(run.reason(id), "too few positives: 0, at least 20 needed");
+    let reason = "too few positives: 0, at least 20 needed; these rows do not say how many more would change that";
+    assert_eq!(run.reason(id), reason);
+    assert!(run.claim(id)["needs_rows"].is_null());
 }
 
 #[test]
@@ -574,6 +576,71 @@ fn empty_slice_is_inconclusive() {
     let id = "performance.regression/roc_auc/nobody";
     assert_eq!(run.verdict(id), "inconclusive");
     assert_eq!(run.reason(id), "no usable rows");
+}
+
+/// Values that happen to be rare are listed as not tested; a condition that the spec names is inconclusive. Both say why.
+#[test]
+fn small_slices_are_listed_and_never_passed() {
+    let of_a_class = "too few positives: 12, at least 20 needed";
+    for (task, metric, limit, least, reason) in [
+        ("binary", "roc_auc", "max_drop: 0.1", "min_rows: 1001", "too few rows: 1000, at least 1001 needed"),
+        ("binary", "log_loss", "within: 0.5", "min_rows: 1001", "too few rows: 1000, at least 1001 needed"),
+        ("binary", "roc_auc", "max_drop: 0.1", "min_rows: 10", of_a_class),
+        ("regression", "rmse", "max_rise: 0.1", "min_rows: 1001", "too few rows: 1000, at least 1001 needed"),
+    ] {
+        let folder = toy_folder();
+        if reason == of_a_class {
+            put_with(folder.path(), "label", integers(|row| i64::from(row <= 24)));
+        }
+        let slices = "slices: [{ by: region }, { name: odd, where: \"id % 2 = 1\" }]";
+        let check = format!("performance.regression: {{ metric: {metric}, {limit}, slices: all }}");
+        let (head, _) = SPEC.split_once("checks:\n").unwrap();
+        let head = head.replace("task: binary", &format!("task: {task}"));
+        let spec = format!("{head}{slices}\npolicy: {{ {least} }}\nchecks:\n  - {check}\n");
+        write_spec(folder.path(), spec.as_bytes());
+        let run = run_toy(folder.path());
+        let ids = ["region=north", "region=south"].map(|slice| format!("performance.regression/{metric}/{slice}"));
+        let listed = run.record()["not_tested"].as_array().unwrap();
+        let expected = ids.map(|id| serde_json::json!({ "claim": id, "why": reason }));
+        assert_eq!(listed, &expected, "{}", run.stderr);
+        let named = format!("performance.regression/{metric}/odd");
+        assert_eq!((run.verdict(&named), run.reason(&named)), ("inconclusive", reason));
+        // Every other row is in the slice, so twice as many are needed of the dataset.
+        let needed = run.claim(&named)["needs_rows"].as_u64().unwrap();
+        assert_eq!(needed, if reason == of_a_class { 8 * 84 } else { 1 });
+        assert_eq!(run.claim(&named)["needs_dataset_rows"], 2 * needed);
+    }
+}
+
+/// Runs `modelgate plan` on the toy.
+fn plan_toy(folder: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
+    let done = command.current_dir(folder).arg("plan").args(arguments).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// The line of the regression in what a plan says.
+fn power_of_regression(told: &str) -> Vec<String> {
+    let line = told.lines().find(|line| line.contains("performance.regression/roc_auc/all"));
+    line.unwrap_or_else(|| panic!("{told}")).split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_plan_says_what_the_data_can_show_and_judges_nothing() {
+    let folder = toy_folder();
+    let told = plan_toy(folder.path(), &[]);
+    let wide = power_of_regression(&told);
+    assert_eq!(wide[1..4], ["max_drop", "0.1", "2,000"], "{told}");
+    let found: f64 = wide[4].parse().unwrap();
+    assert!((-0.2..-0.1).contains(&found) && wide[5..] == ["100", "%"], "{told}");
+    assert!(!folder.path().join(".modelgate").exists(), "a plan has written reports");
+    spec_with(folder.path(), "max_drop: 0.1", "max_drop: 0.001");
+    let narrow = power_of_regression(&plan_toy(folder.path(), &[]));
+    let passes: f64 = narrow[5].parse().unwrap();
+    assert!(passes < 90.0 && narrow[4].parse::<f64>().unwrap() > found, "{narrow:?}");
+    let instant = plan_toy(folder.path(), &["--no-data"]);
+    assert!(told.starts_with(&instant) && !instant.contains("can show"), "{instant}");
 }
 
 #[test]

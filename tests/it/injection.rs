@@ -222,6 +222,7 @@ fn claim(text: &str, verdict: Verdict) -> ClaimRecord {
         subject: Subject { dataset: own(), metric: Some(own()), slice: own(), column: Some(own()) },
         verdict,
         blocking: true,
+        standing: "promised".to_owned(),
         candidate: estimate(),
         baseline: estimate(),
         difference: estimate(),
@@ -233,6 +234,7 @@ fn claim(text: &str, verdict: Verdict) -> ClaimRecord {
         adjusted_p_value: None,
         reason: Some(own()),
         needs_rows: Some(3),
+        needs_dataset_rows: Some(9),
         details: BTreeMap::from([("windows".to_owned(), json!([window]))]),
     }
 }

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap fails the test")]
 
 mod cases;
+mod catalogue;
 mod docs;
 mod gate;
 mod github;
 mod injection;
+mod judgement;
 mod laws;
 mod onnx;
 mod statistics;

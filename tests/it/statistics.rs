@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, UInt64Array};
 use modelgate::measure::{Answer, distance, measure};
 use modelgate::stats::distribution::Reference;
-use modelgate::stats::multiplicity::holm;
+use modelgate::stats::multiplicity::{Dependence, holm, step_up};
 use modelgate::stats::proportion::{PairedDifference, Proportion};
 use modelgate::stats::random::{normal, uniform};
 use modelgate::stats::{Distance, Measurement, Metric, Source, Undefined};
@@ -132,6 +132,34 @@ fn holm_is_that_of_statsmodels_in_every_order() {
                 .iter()
                 .zip(&adjusted)
                 .for_each(|(judged, &adjusted)| assert_close(judged.adjusted, adjusted, "holm"));
+            assert!(judged.iter().zip(&p_values).all(|(judged, p)| judged.rejected == (*p <= judged.level)));
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Search {
+    method: String,
+    searched: u64,
+    p_values: Vec<f64>,
+    rejected: Vec<bool>,
+    adjusted: Vec<f64>,
+}
+
+#[test]
+fn discoveries_are_those_of_statsmodels_in_every_order() {
+    for Search { method, searched, p_values, rejected, adjusted } in table("discovery") {
+        let dependence = if method == "fdr_bh" { Dependence::Positive } else { Dependence::Any };
+        for turn in 0..p_values.len() {
+            let mut turned = p_values.clone();
+            turned.rotate_left(turn);
+            let mut judged = step_up(&turned, searched, dependence, ALPHA);
+            judged.rotate_right(turn);
+            assert_eq!(judged.iter().map(|judged| judged.rejected).collect::<Vec<_>>(), rejected, "{method}");
+            judged
+                .iter()
+                .zip(&adjusted)
+                .for_each(|(judged, &adjusted)| assert_close(judged.adjusted, adjusted, &method));
             assert!(judged.iter().zip(&p_values).all(|(judged, p)| judged.rejected == (*p <= judged.level)));
         }
     }

@@ -12,6 +12,7 @@ import statsmodels.api as sm
 from scipy import optimize, stats
 from sklearn import metrics
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower, normal_power_het
 from statsmodels.stats.proportion import proportion_confint, proportions_ztest
 
 FOLDER = Path(__file__).parent
@@ -326,6 +327,114 @@ def holm_rows():
         yield dict(p_values=p_values, rejected=rejected.tolist(), adjusted=adjusted.tolist())
 
 
+def discovery_rows():
+    """Of a search, the smallest p-values are reported; statsmodels is told of the others as 1."""
+    rng = np.random.default_rng(8)
+    families = [([0.01], 1), ([0.035, 0.9, 0.001, 0.03], 4), ([0.012, 0.012, 0.012], 3), ([0.2, 0.0, 1.0, 0.004, 0.004, 0.03], 6),
+                (np.round(rng.random(40) ** 4, 4).tolist(), 40), (np.round(rng.random(25) ** 8, 6).tolist(), 400)]
+    for p_values, searched in families:
+        for method in ("fdr_bh", "fdr_by"):
+            told = p_values + [1.0] * (searched - len(p_values))
+            rejected, adjusted, _, _ = multipletests(told, alpha=ALPHA, method=method)
+            reported = slice(len(p_values))
+            yield dict(method=method, searched=searched, p_values=p_values, rejected=rejected[reported].tolist(),
+                       adjusted=adjusted[reported].tolist())
+
+
+# Power
+
+
+def tango_error(trials, gained, lost, difference):
+    """The standard error that Tango's statistic divides by, found from the statistic itself."""
+    return ((gained - lost) / trials - difference) / tango_statistic(trials, gained, lost, difference)
+
+
+def reach(power, room):
+    """How far from the limit a truth is found with a chance of 80 %, or nothing if none is within the room there is."""
+    if power(room) < 0.8:
+        return None
+    return optimize.brentq(lambda excess: power(excess) - 0.8, 1e-12, room, xtol=1e-15, rtol=1e-14)
+
+
+def power_row(law, worse, limit, equal, fail, passed, room, power, metric=lambda share: share, share=lambda metric: metric):
+    at = share(limit)
+    excess = reach(lambda excess: power(excess, at + worse * excess, fail), room(at))
+    found = None if excess is None else float(metric(at + worse * excess))
+    kept = worse * (at - share(equal))
+    return dict(law=law, worse=worse, limit=limit, equal=equal, fail=fail, passed=passed, found=found,
+                passes=float(power(kept, share(equal), passed)))
+
+
+def of_normal(error):
+    return lambda excess, truth, alpha: normal_power_het(excess, 1, alpha, error, error, "larger")
+
+
+def of_student(error, degrees):
+    return lambda excess, truth, alpha: TTestPower().power(excess / error, 1, alpha, df=degrees, alternative="larger")
+
+
+def of_share(trials, limit):
+    def power(excess, truth, alpha):
+        null, alternative = np.sqrt(limit * (1 - limit)), np.sqrt(max(truth * (1 - truth), 1e-300))
+        return normal_power_het(excess, trials, alpha, null, alternative, "larger")
+
+    return power
+
+
+def of_difference(trials, gained, lost, limit):
+    def power(excess, truth, alpha):
+        differ = max((gained + lost) / trials, abs(truth))
+        expected = trials * (differ + truth) / 2, trials * (differ - truth) / 2
+        null = tango_error(trials, *expected, limit) * np.sqrt(trials)
+        return normal_power_het(excess, trials, alpha, null, np.sqrt(differ - truth**2), "larger")
+
+    return power
+
+
+def exact_share_power(trials, limit, truth, alpha):
+    """The binomial chance that the score test rejects "at least limit"."""
+    seen = np.arange(trials + 1)
+    rejects = (seen - trials * limit) / np.sqrt(trials * limit * (1 - limit)) <= -stats.norm.isf(alpha)
+    return stats.binom.pmf(seen, trials, truth)[rejects].sum()
+
+
+def drawn_difference_power(rng, trials, differ, limit, truth, alpha, draws=1000):
+    """The share of seeded draws in which Tango's test rejects "at least limit"."""
+    cells = rng.multinomial(trials, [(differ + truth) / 2, (differ - truth) / 2, 1 - differ], size=draws)
+    return np.mean([tango_statistic(trials, gained, lost, limit) <= -stats.norm.isf(alpha) for gained, lost, _ in cells])
+
+
+def power_rows():
+    rng = np.random.default_rng(9)
+    for fail in (0.05, 0.05 / 60):
+        for worse in (-1.0, 1.0):
+            for error, margin, equal in [(0.004, 0.01, 0.0), (0.02, 0.01, 0.0), (0.3, 0.0, 0.5)]:
+                limit = worse * margin
+                yield dict(error=error) | power_row("normal", worse, limit, -worse * equal, fail, 0.05, lambda at: 1e3, of_normal(error))
+                for degrees in (2.0, 19.0, 303.0, 5000.0):
+                    # SciPy's noncentral t is not a number far out.
+                    room = lambda at: error * (2 * stats.t(degrees).isf(fail) + 20)
+                    yield dict(error=error, degrees=degrees) | power_row(
+                        "student", worse, limit, -worse * equal, fail, 0.05, room, of_student(error, degrees))
+            for trials, limit, equal in [(50, 0.7, 0.75), (3000, 0.7, 0.72), (200, 0.02, 0.01), (40, 0.1, 0.5)]:
+                room = lambda at: at if worse < 0 else 1 - at
+                row = power_row("share", worse, limit, equal, fail, 0.05, room, of_share(trials, limit))
+                if trials == 3000 and worse < 0:
+                    assert abs(exact_share_power(trials, limit, row["found"], fail) - 0.8) < 0.01, row
+                yield dict(trials=trials) | row
+                jaccard = lambda metric: metric / (2 - metric)
+                yield dict(trials=trials) | power_row("f1", worse, limit, equal, fail, 0.05, room, of_share(trials, jaccard(limit)),
+                                                      lambda share: 2 * share / (1 + share), jaccard)
+            for trials, gained, lost, margin in [(500, 20, 30, 0.02), (5000, 101, 87, 0.01), (100, 8, 3, 0.05)]:
+                limit = worse * margin
+                row = power_row("difference", worse, limit, 0.0, fail, 0.05, lambda at: 1 - margin - 1e-9,
+                                of_difference(trials, gained, lost, limit))
+                if trials == 5000 and worse < 0:
+                    drawn = drawn_difference_power(rng, trials, (gained + lost) / trials, limit, row["found"], fail)
+                    assert abs(drawn - 0.8) < 0.03, (row, drawn)
+                yield dict(trials=trials, gained=gained, lost=lost) | row
+
+
 def quantile_rows():
     for degrees in (None, 1, 2, 5, 29, 1000.0):
         law = stats.norm if degrees is None else stats.t(degrees)
@@ -340,4 +449,6 @@ if __name__ == "__main__":
     write("tango", tango_rows())
     write("samples", sample_rows())
     write("holm", holm_rows())
+    write("discovery", discovery_rows())
+    write("power", power_rows())
     write("quantiles", quantile_rows())

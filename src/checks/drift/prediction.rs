@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::Answers;
 use crate::check::{Check, Refusal};
-use crate::checks::shared::{self, Bound, Rows};
-use crate::evidence::{Estimate, Evidence, Finding, Subject, allowed};
+use crate::checks::shared::{self, Rows};
+use crate::evidence::{Estimate, Evidence, Subject, allowed};
 use crate::measure;
 use crate::plan::{Grouping, Plan, Ticket};
 use crate::spec::limit::Amount;
 use crate::spec::written::Task;
-use crate::stats::distance::Distance;
+use crate::stats::bound::{Bound, Test};
 use crate::stats::random;
 use crate::summaries::{Moments, Ranks};
 
@@ -114,13 +114,15 @@ impl DriftPrediction {
         let subject = Subject::all(&self.data, "distance");
         let limits = allowed("max_distance", Amount::Absolute(self.max_distance));
         if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, ranks.rows())? {
-            return Ok(Evidence::new(subject, limits, finding));
+            return Ok(shared::obstructed(subject, limits, ranks.rows(), finding));
         }
         let level = asked.rows.level();
         Ok(match measure::distance(ranks, asked.rows.columns(), 0, 1, asked.seed) {
             Err(reason) => shared::undecided(subject, limits, ranks.rows(), &reason),
             Ok(distance) => {
-                let mut evidence = Evidence::new(subject, limits, self.near(&distance, level));
+                let bound = Bound::AtMost(self.max_distance);
+                let test = Test { measured: distance.clone().into(), bound, equal: 0.0 };
+                let mut evidence = Evidence::tested(subject, limits, vec![test], level);
                 let (low, high) = distance.interval(level);
                 evidence.difference =
                     Some(Estimate { value: distance.value, low: shared::finite(low), high: shared::finite(high) });
@@ -133,26 +135,19 @@ impl DriftPrediction {
         })
     }
 
-    fn near(&self, distance: &Distance, level: f64) -> Finding {
-        Finding::Tested {
-            inside: distance.interval(level).1 <= self.max_distance,
-            p_value: distance.p_above(self.max_distance),
-            needs_rows: distance.needs_rows(self.max_distance, level),
-        }
-    }
-
     fn flips(&self, asked: &Asked, moments: &Moments) -> Result<Evidence> {
         let subject = Subject::all(&self.data, "flips");
         let limits = allowed("max_flips", self.max_flips);
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
         if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, moments.rows())? {
-            return Ok(Evidence::new(subject, limits, finding));
+            return Ok(shared::obstructed(subject, limits, moments.rows(), finding));
         }
         let level = asked.rows.level();
         Ok(match measure::share(moments, |cell| f64::from(u8::from(cell.decision(0) != cell.decision(1)))) {
             Err(reason) => shared::undecided(subject, limits, moments.rows(), &reason),
             Ok(flips) => {
-                let mut evidence = Evidence::new(subject, limits, Bound::AtMost(limit).test(&flips, level));
+                let test = Test { measured: flips.clone().into(), bound: Bound::AtMost(limit), equal: 0.0 };
+                let mut evidence = Evidence::tested(subject, limits, vec![test], level);
                 evidence.difference = Some(shared::estimate(&flips, level));
                 evidence.rows = flips.rows;
                 evidence.method = Some(flips.method.name().to_owned());

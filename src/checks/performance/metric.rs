@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::Answers;
 use crate::check::{Check, Refusal};
-use crate::checks::shared::{self, Bound, MetricTicket, Rows, Sample};
+use crate::checks::shared::{self, MetricTicket, Rows, Sample};
 use crate::evidence::{Evidence, Limits, Subject, allowed};
 use crate::plan::{Grouping, Input, Plan};
 use crate::spec::limit::Amount;
 use crate::spec::problem::Problem;
 use crate::spec::written::Slices;
+use crate::stats::bound::{Bound, Test};
 use crate::stats::metric::Metric;
 use crate::target::Side;
 
@@ -90,7 +91,9 @@ impl Check for PerformanceMetric {
                 for (key, bound) in self.bounds() {
                     let subject = Subject::slice(&self.data, &self.metric.name(), &slice);
                     evidence.push(match &obstacle {
-                        Some(finding) => Evidence::new(subject, limits(key, bound), finding.clone()),
+                        Some(finding) => {
+                            shared::obstructed(subject, limits(key, bound), sample.rows(), finding.clone())
+                        }
                         None => self.claim(subject, &sample, key, bound, asked.rows.level()),
                     });
                 }
@@ -111,7 +114,8 @@ impl PerformanceMetric {
         match sample.measure(&self.metric, &[1.0]) {
             Err(reason) => shared::undecided(subject, limits(key, bound), sample.rows(), &reason),
             Ok(measurement) => {
-                let mut evidence = Evidence::new(subject, limits(key, bound), bound.test(&measurement, level));
+                let test = Test { measured: measurement.clone().into(), bound, equal: measurement.value };
+                let mut evidence = Evidence::tested(subject, limits(key, bound), vec![test], level);
                 evidence.candidate = Some(shared::estimate(&measurement, level));
                 evidence.rows = measurement.rows;
                 evidence.method = Some(measurement.method.name().to_owned());
@@ -122,6 +126,5 @@ impl PerformanceMetric {
 }
 
 fn limits(key: &'static str, bound: Bound) -> Limits {
-    let (Bound::AtLeast(limit) | Bound::AtMost(limit)) = bound;
-    allowed(key, Amount::Absolute(limit))
+    allowed(key, Amount::Absolute(bound.limit()))
 }

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::Answers;
 use crate::check::{Check, Refusal};
-use crate::checks::shared::{self, Bound, MetricTicket, Rows, Sample};
+use crate::checks::shared::{self, MetricTicket, Rows, Sample};
 use crate::evidence::{Evidence, Finding, Limits, Subject, allowed};
 use crate::measure::{self, Cell};
 use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
 use crate::spec::limit::Amount;
 use crate::spec::problem::{Path, Problem};
 use crate::spec::written::Task;
+use crate::stats::bound::{Bound, Test};
 use crate::stats::metric::{Direction, Metric};
 use crate::stats::random;
 use crate::stats::undefined::Undefined;
@@ -159,7 +160,7 @@ impl RobustnessSensitivity {
         let limits = allowed("max_loss", Amount::Absolute(self.max_loss));
         let subject = Subject::all(&self.data, &format!("loss of {}", asked.metric.name()));
         if let Some(finding) = obstacle(noisy, sample.rows(), sample.positives(), disturbed)? {
-            return Ok(Evidence::new(subject, limits, finding));
+            return Ok(shared::obstructed(subject, limits, sample.rows(), finding));
         }
         // What is lost is clean minus noisy where more is better, and noisy minus clean where less is.
         let sign = if asked.metric.direction() == Direction::Higher { 1.0 } else { -1.0 };
@@ -175,7 +176,7 @@ impl RobustnessSensitivity {
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
         let subject = Subject::all(&self.data, "flips");
         if let Some(finding) = obstacle(noisy, moments.rows(), moments.positives(), disturbed)? {
-            return Ok(Evidence::new(subject, limits, finding));
+            return Ok(shared::obstructed(subject, limits, moments.rows(), finding));
         }
         let flip = |cell: Cell, clean, noisy| f64::from(u8::from(cell.decision(clean) != cell.decision(noisy)));
         let shares = [
@@ -200,7 +201,8 @@ fn compared(
 ) -> Result<Evidence, Undefined> {
     let [baseline, candidate, excess] = measured;
     let excess = excess?;
-    let mut evidence = Evidence::new(subject, limits, Bound::AtMost(limit).test(&excess, level));
+    let test = Test { measured: excess.clone().into(), bound: Bound::AtMost(limit), equal: 0.0 };
+    let mut evidence = Evidence::tested(subject, limits, vec![test], level);
     evidence.baseline = Some(shared::estimate(&baseline?, level));
     evidence.candidate = Some(shared::estimate(&candidate?, level));
     evidence.difference = Some(shared::estimate(&excess, level));
@@ -218,7 +220,7 @@ fn obstacle(
     if let Some(finding) = noisy.rows.obstacle(&Grouping::All, counts, positives)? {
         return Ok(Some(finding));
     }
-    let reason = "the noise changed no row: no numeric feature varies enough".to_owned();
+    let reason = "the noise changed no row, and would change no other: no numeric feature varies enough".to_owned();
     Ok((disturbed <= 0.0).then_some(Finding::Undecided { reason, needs_rows: None }))
 }
 

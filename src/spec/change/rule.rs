@@ -105,6 +105,9 @@ static ROWS: &[(&str, Rule)] = &[
     ("checks.performance.regression.metric", Rule::Identity),
     ("checks.performance.regression.max_drop", Rule::AtMost),
     ("checks.performance.regression.max_rise", Rule::AtMost),
+    ("checks.performance.regression.within", Rule::AtMost),
+    // A cap that is raised or gone lets more gains through without a word.
+    ("checks.performance.regression.suspicious_gain", Rule::AtMost),
     ("checks.performance.regression.slices", Rule::Slices),
     ("checks.performance.regression.data", Rule::Identity),
     ("checks.data.schema.columns.*", PART),
@@ -126,6 +129,7 @@ static ROWS: &[(&str, Rule)] = &[
     ("checks.backtest.metric", Rule::Identity),
     ("checks.backtest.max_drop", Rule::AtMost),
     ("checks.backtest.max_rise", Rule::AtMost),
+    ("checks.backtest.within", Rule::AtMost),
     // Other windows and another patience with late labels count other rows.
     ("checks.backtest.window", FIXED),
     ("checks.backtest.embargo", FIXED),
