@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::spec::limit::Amount;
 use crate::spec::problem::{Problem, quoted};
 use crate::stats::bound::{Bound, Test};
+use crate::stats::measurement::Measurement;
 use crate::stats::metric::{Direction, Metric};
 use crate::stats::undefined::Undefined;
 
@@ -131,10 +132,20 @@ impl Margin {
         Contrast { weights: [-weight, 1.0], bound, equal: (1.0 - weight) * baseline }
     }
 
-    fn tests(self, metric: Metric, sample: &Sample) -> Result<Vec<Test>, Undefined> {
-        let baseline = sample.measure(metric, &[1.0, 0.0])?.value;
+    /// The tests of the contrasts; of an absolute margin each contrast is the difference.
+    fn tests(
+        self,
+        metric: Metric,
+        sample: &Sample,
+        baseline: f64,
+        difference: &Measurement,
+    ) -> Result<Vec<Test>, Undefined> {
         let test = |Contrast { weights, bound, equal }| {
-            Ok(Test { measured: sample.measure(metric, &weights)?.into(), bound, equal })
+            let measured = match self.amount {
+                Amount::Absolute(_) => difference.clone(),
+                Amount::Relative(_) => sample.measure(metric, &weights)?,
+            };
+            Ok(Test { measured: measured.into(), bound, equal })
         };
         self.contrasts(baseline).into_iter().map(test).collect()
     }
@@ -150,8 +161,10 @@ pub(in crate::checks) fn compare(
 ) -> Evidence {
     let compared = || -> Result<Evidence, Undefined> {
         let difference = sample.measure(metric, &[-1.0, 1.0])?;
-        let mut evidence = Evidence::tested(subject.clone(), margin.limits(), margin.tests(metric, sample)?, level);
-        evidence.baseline = Some(estimate(&sample.measure(metric, &[1.0, 0.0])?, level));
+        let baseline = sample.measure(metric, &[1.0, 0.0])?;
+        let tests = margin.tests(metric, sample, baseline.value, &difference)?;
+        let mut evidence = Evidence::tested(subject.clone(), margin.limits(), tests, level);
+        evidence.baseline = Some(estimate(&baseline, level));
         evidence.candidate = Some(estimate(&sample.measure(metric, &[0.0, 1.0])?, level));
         evidence.difference = Some(estimate(&difference, level));
         evidence.rows = difference.rows;
