@@ -180,18 +180,22 @@ proptest! {
         let [old, new] = rows.scores.clone();
         let swapped = Rows { scores: [new, old], ..rows.clone() };
         let found = [&rows, &swapped].map(|rows| rows.claim(metric, [-1.0, 1.0], &both, 0.05).finding);
-        match found {
-            [Finding::Tested { inside, p_value, needs_rows }, Finding::Tested { inside: i, p_value: p, needs_rows: n }] => {
-                prop_assert!((p_value - p).abs() <= 1e-9 * p.max(1e-300) || p_value.max(p) < 1e-100, "{p_value} {p}");
+        let tested = |finding: &Finding| match finding {
+            Finding::Tested { inside, p_value, needs_rows } => Some((*inside, *p_value, needs_rows.is_some())),
+            _ => None,
+        };
+        match found.each_ref().map(tested) {
+            [Some((inside, p_value, needs)), Some((i, p, n))] => {
+                prop_assert!((p_value - p).abs() <= 1e-9 * p || p_value.max(p) < 1e-100, "{p_value} {p}");
                 // An end that touches the bound may fall to either side of it in the last bit.
                 let touches = rows.measure(metric, [-1.0, 1.0]).is_ok_and(|measured| {
                     let (low, high) = measured.interval(0.05);
                     (low + margin).abs() < 1e-9 || (high - margin).abs() < 1e-9
                 });
                 prop_assert!(touches || inside == i);
-                prop_assert_eq!(needs_rows.is_some(), n.is_some());
+                prop_assert_eq!(needs, n);
             }
-            [one, other] => prop_assert_eq!(one, other),
+            _ => prop_assert_eq!(&found[0], &found[1]),
         }
     }
 
@@ -261,8 +265,8 @@ fn an_alarm_goes_off_or_passes_and_never_blocks() {
     assert_eq!(judged(with_p_value(0.4), &policy).verdict, Verdict::Inconclusive);
 }
 
-/// The promises share `false_block`, whatever else is claimed; what warns shares another; searches share a third, each of
-/// them with all that it looked at.
+/// The promises share `false_block`, whatever else is claimed; what warns shares another; searches share a third, each
+/// of them with all that it looked at.
 #[test]
 fn every_family_has_a_budget_of_its_own() {
     let search = |searched| Search { searched, dependence: Dependence::Positive };
@@ -295,8 +299,8 @@ fn what_a_search_found_says_among_how_many() {
     assert_eq!(lost.verdict, Verdict::Pass);
 }
 
-/// Rows on which the candidate is right as often as the baseline, less `loss`, and the two differ on a tenth; or, for a metric
-/// of probabilities, whose log-loss is so much larger.
+/// Rows on which the candidate is right as often as the baseline, less `loss`, and the two differ on a tenth; or, for a
+/// metric of probabilities, whose log-loss is so much larger.
 fn drawn(metric: Metric, seed: u64, loss: f64, clustered: bool) -> Rows {
     const ROWS: u64 = 600;
     let shared = if clustered { 0.1 } else { 0.0 };
@@ -323,8 +327,8 @@ fn drawn(metric: Metric, seed: u64, loss: f64, clustered: bool) -> Rows {
     }
 }
 
-/// The power that one sample of equal models foretells, against how often other samples fail and pass. Of 300 with a chance
-/// of 80 %, 216 to 262 come out so with a chance above 99.8 %; the foretold noise is itself off by some percent.
+/// The power that one sample of equal models foretells, against how often other samples fail and pass. Of 300 with a
+/// chance of 80 %, 216 to 262 come out so with a chance above 99.8 %; the foretold noise is itself off by some percent.
 #[test]
 fn as_many_fail_and_pass_as_the_power_foretells() {
     let level = 0.01;

@@ -31,8 +31,8 @@ enum Ends {
     Both,
 }
 
-/// A test to be made: the weights of baseline and candidate, the bound on their weighted metric, and what the weighted metric
-/// is of a candidate equal to the baseline.
+/// A test to be made: the weights of baseline and candidate, the bound on their weighted metric, and what the weighted
+/// metric is of a candidate equal to the baseline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Contrast {
     weights: [f64; 2],
@@ -120,9 +120,10 @@ impl Margin {
 
     /// The test at the lower end, -1, or the upper, 1.
     ///
-    /// A relative margin `r` of a positive baseline is the linear statement `candidate - (1 - r) * baseline >= 0`, so no
-    /// ratio is needed. Of a negative baseline, whose share must not turn the margin round, it is `(1 + r)`. Which of the two
-    /// is taken hardly matters where the baseline's sign is in doubt, since there the margin is next to nothing.
+    /// A relative margin `r` of a positive baseline is the linear statement `candidate - (1 - r) * baseline >= 0`, so
+    /// no ratio is needed. Of a negative baseline, whose share must not turn the margin round, it is `(1 + r)`. Which
+    /// of the two is taken hardly matters where the baseline's sign is in doubt, since there the margin is next to
+    /// nothing.
     fn contrast(self, end: f64, baseline: f64) -> Contrast {
         let (weight, limit) = match self.amount {
             Amount::Absolute(margin) => (1.0, end * margin),
@@ -174,8 +175,8 @@ pub(in crate::checks) fn compare(
     compared().unwrap_or_else(|reason| undecided(subject.clone(), margin.limits(), sample.rows(), &reason))
 }
 
-/// A claim as the alarm that a gain is suspicious. One that cannot go off was not tested; what is undecided is the promise
-/// beside it.
+/// A claim as the alarm that a gain is suspicious. One that cannot go off was not tested; what is undecided is the
+/// promise beside it.
 pub(in crate::checks) fn alarm(mut evidence: Evidence) -> Evidence {
     if let Finding::Undecided { reason, .. } | Finding::Fact { holds: false, reason: Some(reason) } = &evidence.finding
     {
