@@ -105,18 +105,19 @@ pub enum Standing {
     /// The spec demands it. It blocks or warns as its check does, and passes only when it is shown.
     #[default]
     Promised,
-    /// An alarm beside a promise, whose check may block: it only ever warns, and passes until there is evidence against it.
+    /// An alarm beside a promise, whose check may block: it only ever warns, and passes until there is evidence against
+    /// it.
     Advisory {
         /// Why it is worth a look when it goes off.
         reason: String,
     },
-    /// Found by a search and demanded by nobody: it only ever warns, at a false-discovery rate over the search, and passes
-    /// until there is evidence against it.
+    /// Found by a search and demanded by nobody: it only ever warns, at a false-discovery rate over the search, and
+    /// passes until there is evidence against it.
     Exploratory(Search),
 }
 
-/// What was searched to find a claim: the same for all claims of one check, which reports those with the smallest p-values,
-/// and at least one.
+/// What was searched to find a claim: the same for all claims of one check, which reports those with the smallest
+/// p-values, and at least one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Search {
     /// How many such claims were tested, those included that the check does not report for their larger p-values.

@@ -5,8 +5,8 @@
 //! (1979) over all blocking claims at `false_block`. Claims that only warn are a family of their own.
 //!
 //! What a search found is judged at a false-discovery rate of `false_block`, and only warns. Each of `s` searches has
-//! `false_block / s` for itself. That is enough: with `V` wrong among `R` findings, `V / R` of all searches is at most the
-//! sum of each one's own `V / R`, however the searches depend on each other.
+//! `false_block / s` for itself. That is enough: with `V` wrong among `R` findings, `V / R` of all searches is at most
+//! the sum of each one's own `V / R`, however the searches depend on each other.
 
 use std::collections::BTreeMap;
 
@@ -215,8 +215,8 @@ const OPEN: &str = "the interval reaches beyond the limit, and not far enough to
 /// Why no number of rows is named for it.
 const ON_THE_LIMIT: &str = "the estimate is on the limit, so that no number of rows can be expected to decide";
 
-/// About how many more rows would decide: to a pass at the level of the interval where the estimate keeps the limit, to a fail
-/// at the corrected level where it does not.
+/// About how many more rows would decide: to a pass at the level of the interval where the estimate keeps the limit, to
+/// a fail at the corrected level where it does not.
 fn needs_rows_to_decide(evidence: &Evidence, to_pass: Option<u64>, corrected: Option<Judged>) -> Option<u64> {
     let to_fail = corrected.and_then(|judged| rows_to_break(&evidence.tests, judged.level));
     to_fail.or(to_pass).filter(|rows| *rows > 0)

@@ -1,4 +1,5 @@
-//! What `modelgate plan` shows: the scans of a run, what each computes, what the checks ask of it, and what the data can show.
+//! What `modelgate plan` shows: the scans of a run, what each computes, what the checks ask of it, and what the data
+//! can show.
 
 use std::collections::BTreeMap;
 

@@ -267,8 +267,8 @@ impl OneOrMany {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// The chance that a harmless candidate is blocked, over all blocking claims together. Claims that only warn have as much
-    /// for themselves; of what a search finds, as large a share may be found wrongly.
+    /// The chance that a harmless candidate is blocked, over all blocking claims together. Claims that only warn have
+    /// as much for themselves; of what a search finds, as large a share may be found wrongly.
     #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 0.5))]
     pub false_block: f64,
     /// The chance that a candidate beyond the limit of a claim passes it.

@@ -28,7 +28,8 @@ pub struct Test {
     pub measured: Measured,
     /// The bound.
     pub bound: Bound,
-    /// What the measurement would be of a candidate equal to the baseline; without a baseline, of one as good as measured.
+    /// What the measurement would be of a candidate equal to the baseline; without a baseline, of one as good as
+    /// measured.
     pub equal: f64,
 }
 
@@ -45,15 +46,15 @@ pub struct Outcome {
 
 /// Tests of one claim: that all bounds are kept.
 ///
-/// It is shown when each bound is shown to be kept, each at the whole level. If the claim is wrong, some truth is beyond its
-/// bound, and that bound's own test shows otherwise with a chance of at most the level: an intersection-union test (Berger,
-/// Technometrics 24 (1982) 295-300), which for the two ends of one difference is the pair of one-sided tests of Schuirmann
-/// (Journal of Pharmacokinetics and Biopharmaceutics 15 (1987) 657-680).
+/// It is shown when each bound is shown to be kept, each at the whole level. If the claim is wrong, some truth is
+/// beyond its bound, and that bound's own test shows otherwise with a chance of at most the level: an
+/// intersection-union test (Berger, Technometrics 24 (1982) 295-300), which for the two ends of one difference is the
+/// pair of one-sided tests of Schuirmann (Journal of Pharmacokinetics and Biopharmaceutics 15 (1987) 657-680).
 ///
-/// It is broken when some bound is. The hypothesis to reject is composite: all `k` bounds are kept. Then each p-value is
-/// at most `u` with a chance of at most `u`, and the smallest of them with at most `k u` (Bonferroni). So `k` times the
-/// smallest is a p-value, however the tests depend on each other. For the two ends of a difference it is exact where the ends
-/// meet, and at most twice too large where they are far apart.
+/// It is broken when some bound is. The hypothesis to reject is composite: all `k` bounds are kept. Then each p-value
+/// is at most `u` with a chance of at most `u`, and the smallest of them with at most `k u` (Bonferroni). So `k` times
+/// the smallest is a p-value, however the tests depend on each other. For the two ends of a difference it is exact
+/// where the ends meet, and at most twice too large where they are far apart.
 #[must_use]
 pub fn outcome(tests: &[Test], level: f64) -> Outcome {
     let smallest = tests.iter().map(Test::p_value).fold(1.0, f64::min);
@@ -64,8 +65,8 @@ pub fn outcome(tests: &[Test], level: f64) -> Outcome {
     }
 }
 
-/// About how many more rows would show that the claim is broken, where the estimates say that it is: as many as bring the
-/// smallest p-value, times the number of tests, down to `level`.
+/// About how many more rows would show that the claim is broken, where the estimates say that it is: as many as bring
+/// the smallest p-value, times the number of tests, down to `level`.
 #[must_use]
 pub fn rows_to_break(tests: &[Test], level: f64) -> Option<u64> {
     let worst = tests.iter().min_by(|left, right| left.p_value().total_cmp(&right.p_value()))?;

@@ -1,4 +1,5 @@
-//! Many tests under one error budget: Holm where a wrong rejection has a price, Benjamini and Hochberg where tests explore.
+//! Many tests under one error budget: Holm where a wrong rejection has a price, Benjamini and Hochberg where tests
+//! explore.
 
 /// A claim as judged among others.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -49,12 +50,13 @@ pub enum Dependence {
 
 /// The step-up test for exploration: of what is rejected, on average at most the share `alpha` is rejected wrongly.
 ///
-/// The tests are those with the smallest p-values of `searched` that were looked at; the others count as 1. With `k` the
-/// largest rank whose p-value is at most `k alpha / searched`, all up to that rank are rejected (Benjamini and Hochberg,
-/// Journal of the Royal Statistical Society B 57 (1995) 289-300). This holds for independent tests and, by Benjamini and
-/// Yekutieli (Annals of Statistics 29 (2001) 1165-1188, theorem 1.2 and section 3.1), for one-sided tests of normal
-/// statistics without negative correlations. For any other dependence, their theorem 1.3 divides `alpha` by
-/// `1 + 1/2 + ... + 1/searched`. A p-value that is not a number counts as 1. The result is in the order of the p-values.
+/// The tests are those with the smallest p-values of `searched` that were looked at; the others count as 1. With `k`
+/// the largest rank whose p-value is at most `k alpha / searched`, all up to that rank are rejected (Benjamini and
+/// Hochberg, Journal of the Royal Statistical Society B 57 (1995) 289-300). This holds for independent tests and, by
+/// Benjamini and Yekutieli (Annals of Statistics 29 (2001) 1165-1188, theorem 1.2 and section 3.1), for one-sided tests
+/// of normal statistics without negative correlations. For any other dependence, their theorem 1.3 divides `alpha` by
+/// `1 + 1/2 + ... + 1/searched`. A p-value that is not a number counts as 1. The result is in the order of the
+/// p-values.
 #[must_use]
 pub fn step_up(p_values: &[f64], searched: u64, dependence: Dependence, alpha: f64) -> Vec<Judged> {
     let p_values = p_values.iter().map(|&p| if p.is_nan() { 1.0 } else { p }).collect::<Vec<_>>();

@@ -1,9 +1,9 @@
 //! What a sample can show: the power of the tests of a claim, from the noise that was seen.
 //!
-//! All of it is an approximation before the fact: the noise of another candidate is taken to be that of the one measured, and
-//! estimates to be normal around the truth. The laws are those that judge. Where the noise under the bound, which decides,
-//! is not the noise under the truth, which is drawn (score tests), both are used; where rows are clustered, Student's t is
-//! noncentral.
+//! All of it is an approximation before the fact: the noise of another candidate is taken to be that of the one
+//! measured, and estimates to be normal around the truth. The laws are those that judge. Where the noise under the
+//! bound, which decides, is not the noise under the truth, which is drawn (score tests), both are used; where rows are
+//! clustered, Student's t is noncentral.
 
 use statrs::distribution::{ChiSquared, Continuous};
 
@@ -28,9 +28,10 @@ pub struct Power {
     pub passes: f64,
 }
 
-/// What the tests of a claim that all bounds are kept can show, if a fail is decided at `fail_level` and a pass at `pass_level`:
-/// the truth that is hardest to find, and a chance of passing all that is no larger than the real one, which for the two ends of
-/// one difference it equals. None without tests, or where no noise was seen, so that nothing is known of it.
+/// What the tests of a claim that all bounds are kept can show, if a fail is decided at `fail_level` and a pass at
+/// `pass_level`: the truth that is hardest to find, and a chance of passing all that is no larger than the real one,
+/// which for the two ends of one difference it equals. None without tests, or where no noise was seen, so that nothing
+/// is known of it.
 #[must_use]
 pub fn of_claim(tests: &[Test], fail_level: f64, pass_level: f64) -> Option<Power> {
     let share = fail_level / tests.len() as f64;
@@ -141,8 +142,8 @@ impl Trial {
     }
 }
 
-/// How an estimated standard error is spread around the true one: as the root of a chi-square over its degrees of freedom
-/// where the reference is Student's, and not at all where it is normal. Nodes and weights of an integral.
+/// How an estimated standard error is spread around the true one: as the root of a chi-square over its degrees of
+/// freedom where the reference is Student's, and not at all where it is normal. Nodes and weights of an integral.
 struct Spread(Vec<(f64, f64)>);
 
 /// The five points of Gauss and Legendre on [-1, 1], and their weights.
@@ -159,7 +160,8 @@ impl Spread {
         const PANELS: usize = 200;
         let Reference::Student(degrees) = reference else { return Self(vec![(1.0, 1.0)]) };
         let Ok(chi_squared) = ChiSquared::new(degrees) else { return Self(vec![(1.0, 1.0)]) };
-        // The density itself overflows for some hundred degrees. Twelve standard deviations to each side hold all but 1e-15 of it.
+        // The density itself overflows for some hundred degrees. Twelve standard deviations to each side hold all but
+        // 1e-15 of it.
         let reach = 12.0 / (2.0 * degrees).sqrt();
         let (low, high) = ((1.0 - reach).max(0.0), 1.0 + reach);
         let half = (high - low) / (2 * PANELS) as f64;
@@ -176,8 +178,8 @@ impl Spread {
 }
 
 impl Distance {
-    /// The distance that is found is that at one threshold, whose noise is at most the largest of all; a candidate whose scores
-    /// have the baseline's distribution is measured at the largest of the noise itself.
+    /// The distance that is found is that at one threshold, whose noise is at most the largest of all; a candidate
+    /// whose scores have the baseline's distribution is measured at the largest of the noise itself.
     fn power(&self, limit: f64, fail_level: f64, pass_level: f64) -> Option<Power> {
         let error = self.band.error()?;
         let found = limit + self.band.half_width(fail_level) + Reference::Normal.critical(1.0 - POWER) * error;

@@ -578,7 +578,8 @@ fn empty_slice_is_inconclusive() {
     assert_eq!(run.reason(id), "no usable rows");
 }
 
-/// Values that happen to be rare are listed as not tested; a condition that the spec names is inconclusive. Both say why.
+/// Values that happen to be rare are listed as not tested; a condition that the spec names is inconclusive. Both say
+/// why.
 #[test]
 fn small_slices_are_listed_and_never_passed() {
     let of_a_class = "too few positives: 12, at least 20 needed";

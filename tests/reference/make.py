@@ -330,8 +330,9 @@ def holm_rows():
 def discovery_rows():
     """Of a search, the smallest p-values are reported; statsmodels is told of the others as 1."""
     rng = np.random.default_rng(8)
-    families = [([0.01], 1), ([0.035, 0.9, 0.001, 0.03], 4), ([0.012, 0.012, 0.012], 3), ([0.2, 0.0, 1.0, 0.004, 0.004, 0.03], 6),
-                (np.round(rng.random(40) ** 4, 4).tolist(), 40), (np.round(rng.random(25) ** 8, 6).tolist(), 400)]
+    families = [([0.01], 1), ([0.035, 0.9, 0.001, 0.03], 4), ([0.012, 0.012, 0.012], 3),
+                ([0.2, 0.0, 1.0, 0.004, 0.004, 0.03], 6), (np.round(rng.random(40) ** 4, 4).tolist(), 40),
+                (np.round(rng.random(25) ** 8, 6).tolist(), 400)]
     for p_values, searched in families:
         for method in ("fdr_bh", "fdr_by"):
             told = p_values + [1.0] * (searched - len(p_values))
@@ -356,7 +357,11 @@ def reach(power, room):
     return optimize.brentq(lambda excess: power(excess) - 0.8, 1e-12, room, xtol=1e-15, rtol=1e-14)
 
 
-def power_row(law, worse, limit, equal, fail, passed, room, power, metric=lambda share: share, share=lambda metric: metric):
+def same(value):
+    return value
+
+
+def power_row(law, worse, limit, equal, fail, passed, room, power, metric=same, share=same):
     at = share(limit)
     excess = reach(lambda excess: power(excess, at + worse * excess, fail), room(at))
     found = None if excess is None else float(metric(at + worse * excess))
@@ -401,7 +406,8 @@ def exact_share_power(trials, limit, truth, alpha):
 def drawn_difference_power(rng, trials, differ, limit, truth, alpha, draws=1000):
     """The share of seeded draws in which Tango's test rejects "at least limit"."""
     cells = rng.multinomial(trials, [(differ + truth) / 2, (differ - truth) / 2, 1 - differ], size=draws)
-    return np.mean([tango_statistic(trials, gained, lost, limit) <= -stats.norm.isf(alpha) for gained, lost, _ in cells])
+    statistics = [tango_statistic(trials, gained, lost, limit) for gained, lost, _ in cells]
+    return np.mean(np.array(statistics) <= -stats.norm.isf(alpha))
 
 
 def power_rows():
@@ -410,7 +416,8 @@ def power_rows():
         for worse in (-1.0, 1.0):
             for error, margin, equal in [(0.004, 0.01, 0.0), (0.02, 0.01, 0.0), (0.3, 0.0, 0.5)]:
                 limit = worse * margin
-                yield dict(error=error) | power_row("normal", worse, limit, -worse * equal, fail, 0.05, lambda at: 1e3, of_normal(error))
+                row = power_row("normal", worse, limit, -worse * equal, fail, 0.05, lambda at: 1e3, of_normal(error))
+                yield dict(error=error) | row
                 for degrees in (2.0, 19.0, 303.0, 5000.0):
                     # SciPy's noncentral t is not a number far out.
                     room = lambda at: error * (2 * stats.t(degrees).isf(fail) + 20)
@@ -423,8 +430,9 @@ def power_rows():
                     assert abs(exact_share_power(trials, limit, row["found"], fail) - 0.8) < 0.01, row
                 yield dict(trials=trials) | row
                 jaccard = lambda metric: metric / (2 - metric)
-                yield dict(trials=trials) | power_row("f1", worse, limit, equal, fail, 0.05, room, of_share(trials, jaccard(limit)),
-                                                      lambda share: 2 * share / (1 + share), jaccard)
+                power = of_share(trials, jaccard(limit))
+                row = power_row("f1", worse, limit, equal, fail, 0.05, room, power, lambda j: 2 * j / (1 + j), jaccard)
+                yield dict(trials=trials) | row
             for trials, gained, lost, margin in [(500, 20, 30, 0.02), (5000, 101, 87, 0.01), (100, 8, 3, 0.05)]:
                 limit = worse * margin
                 row = power_row("difference", worse, limit, 0.0, fail, 0.05, lambda at: 1 - margin - 1e-9,

@@ -17,22 +17,22 @@ use crate::stats::metric::Metric;
 ///
 /// # What it does
 /// Scores the same rows with both models and compares an interval of the paired difference with the margin, over all
-/// rows and over each slice asked for: non-inferiority. An improvement never fails. `max_drop` is for metrics that should
-/// be high, `max_rise` for those that should be low; `0.01` is absolute, `1%` is relative to the baseline. `within` bounds
-/// the difference at both ends: equivalence, and the one margin for metrics that are not better in any direction. With
-/// `suspicious_gain` a gain that is clearly larger is a warning, never more.
+/// rows and over each slice asked for: non-inferiority. An improvement never fails. `max_drop` is for metrics that
+/// should be high, `max_rise` for those that should be low; `0.01` is absolute, `1%` is relative to the baseline.
+/// `within` bounds the difference at both ends: equivalence, and the one margin for metrics that are not better in any
+/// direction. With `suspicious_gain` a gain that is clearly larger is a warning, never more.
 ///
 /// # Why it matters
 /// Two numbers from a test set always differ. Pairing removes what both models find equally hard, and the interval says
 /// whether the rest is more than chance. What looks like a loss of half a point may be nothing, and what looks like
-/// nothing on all rows may be a loss on those who matter. And a gain that nobody can explain is more often a leak than a
-/// discovery.
+/// nothing on all rows may be a loss on those who matter. And a gain that nobody can explain is more often a leak than
+/// a discovery.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given. ROC AUC has DeLong's paired interval, accuracy
-/// and recall Tango's score interval, the others the delta method on the joint moments of both models. Slices by value with
-/// fewer than `policy.min_rows` rows or `policy.min_positives` of a class are listed as not tested. `within` passes when
-/// both ends of the interval are inside; its p-value is twice the smaller one-sided one.
+/// Rows are independent, or entities are where `columns.entity` is given. ROC AUC has DeLong's paired interval,
+/// accuracy and recall Tango's score interval, the others the delta method on the joint moments of both models. Slices
+/// by value with fewer than `policy.min_rows` rows or `policy.min_positives` of a class are listed as not tested.
+/// `within` passes when both ends of the interval are inside; its p-value is twice the smaller one-sided one.
 ///
 /// # Example
 /// ```yaml

@@ -7,6 +7,7 @@ use crate::plan::Plan;
 use crate::spec::limit::Amount;
 use crate::spec::problem::{Problem, quoted};
 use crate::stats::bound::{Bound, Test};
+use crate::stats::measurement::Measurement;
 use crate::stats::metric::{Direction, Metric};
 use crate::stats::undefined::Undefined;
 
@@ -30,8 +31,8 @@ enum Ends {
     Both,
 }
 
-/// A test to be made: the weights of baseline and candidate, the bound on their weighted metric, and what the weighted metric
-/// is of a candidate equal to the baseline.
+/// A test to be made: the weights of baseline and candidate, the bound on their weighted metric, and what the weighted
+/// metric is of a candidate equal to the baseline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Contrast {
     weights: [f64; 2],
@@ -120,9 +121,10 @@ impl Margin {
 
     /// The test at the lower end, -1, or the upper, 1.
     ///
-    /// A relative margin `r` of a positive baseline is the linear statement `candidate - (1 - r) * baseline >= 0`, so no
-    /// ratio is needed. Of a negative baseline, whose share must not turn the margin round, it is `(1 + r)`. Which of the two
-    /// is taken hardly matters where the baseline's sign is in doubt, since there the margin is next to nothing.
+    /// A relative margin `r` of a positive baseline is the linear statement `candidate - (1 - r) * baseline >= 0`, so
+    /// no ratio is needed. Of a negative baseline, whose share must not turn the margin round, it is `(1 + r)`. Which
+    /// of the two is taken hardly matters where the baseline's sign is in doubt, since there the margin is next to
+    /// nothing.
     fn contrast(self, end: f64, baseline: f64) -> Contrast {
         let (weight, limit) = match self.amount {
             Amount::Absolute(margin) => (1.0, end * margin),
@@ -132,10 +134,20 @@ impl Margin {
         Contrast { weights: [-weight, 1.0], bound, equal: (1.0 - weight) * baseline }
     }
 
-    fn tests(self, metric: &Metric, sample: &Sample) -> Result<Vec<Test>, Undefined> {
-        let baseline = sample.measure(metric, &[1.0, 0.0])?.value;
+    /// The tests of the contrasts; of an absolute margin each contrast is the difference.
+    fn tests(
+        self,
+        metric: &Metric,
+        sample: &Sample,
+        baseline: f64,
+        difference: &Measurement,
+    ) -> Result<Vec<Test>, Undefined> {
         let test = |Contrast { weights, bound, equal }| {
-            Ok(Test { measured: sample.measure(metric, &weights)?.into(), bound, equal })
+            let measured = match self.amount {
+                Amount::Absolute(_) => difference.clone(),
+                Amount::Relative(_) => sample.measure(metric, &weights)?,
+            };
+            Ok(Test { measured: measured.into(), bound, equal })
         };
         self.contrasts(baseline).into_iter().map(test).collect()
     }
@@ -151,8 +163,10 @@ pub(in crate::checks) fn compare(
 ) -> Evidence {
     let compared = || -> Result<Evidence, Undefined> {
         let difference = sample.measure(metric, &[-1.0, 1.0])?;
-        let mut evidence = Evidence::tested(subject.clone(), margin.limits(), margin.tests(metric, sample)?, level);
-        evidence.baseline = Some(estimate(&sample.measure(metric, &[1.0, 0.0])?, level));
+        let baseline = sample.measure(metric, &[1.0, 0.0])?;
+        let tests = margin.tests(metric, sample, baseline.value, &difference)?;
+        let mut evidence = Evidence::tested(subject.clone(), margin.limits(), tests, level);
+        evidence.baseline = Some(estimate(&baseline, level));
         evidence.candidate = Some(estimate(&sample.measure(metric, &[0.0, 1.0])?, level));
         evidence.difference = Some(estimate(&difference, level));
         evidence.rows = difference.rows;
@@ -162,8 +176,8 @@ pub(in crate::checks) fn compare(
     compared().unwrap_or_else(|reason| undecided(subject.clone(), margin.limits(), sample.rows(), &reason))
 }
 
-/// A claim as the alarm that a gain is suspicious. One that cannot go off was not tested; what is undecided is the promise
-/// beside it.
+/// A claim as the alarm that a gain is suspicious. One that cannot go off was not tested; what is undecided is the
+/// promise beside it.
 pub(in crate::checks) fn alarm(mut evidence: Evidence) -> Evidence {
     if let Finding::Undecided { reason, .. } | Finding::Fact { holds: false, reason: Some(reason) } = &evidence.finding
     {

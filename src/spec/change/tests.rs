@@ -441,6 +441,27 @@ fn the_limits_of_checks() {
     ]);
 }
 
+/// A margin that becomes wider, a cap on gains that is raised or gone, and one kind of margin for another.
+#[test]
+fn both_ends_of_a_margin_and_the_cap_on_gains() {
+    let base = edited(&[("max_rise: 1%", "within: 1%, suspicious_gain: 10%"), ("max_drop: 0.02", "within: 0.02")]);
+    let of = |key: &str| format!("checks.performance.regression[metric=log_loss].{key}");
+    let (within, gain) = (of("within"), of("suspicious_gain"));
+    let backtest = "checks.backtest[metric=roc_auc].within".to_owned();
+    for (from, to, path) in [
+        ("within: 1%", "within: 2%", &within),
+        ("within: 0.02", "within: 0.03", &backtest),
+        ("suspicious_gain: 10%", "suspicious_gain: 11%", &gain),
+        (", suspicious_gain: 10%", "", &gain),
+    ] {
+        let head = base.replace(from, to);
+        expect(&base, &head, &[(path.as_str(), Weakening)]);
+        expect(&head, &base, &[(path.as_str(), Tightening)]);
+    }
+    let one_end = base.replace("within: 1%", "max_rise: 1%");
+    expect(&base, &one_end, &[(&within, Weakening), (&of("max_rise"), Tightening)]);
+}
+
 #[test]
 fn the_other_keys_of_checks() {
     both_ways(&[
