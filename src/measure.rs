@@ -143,8 +143,19 @@ fn smooth(metric: Metric, moments: &Moments, weights: &[f64]) -> Result<Measurem
         Metric::Brier => terms(Term::Brier)?.of_means(weights, range),
         Metric::Mae => terms(Term::AbsoluteError)?.of_means(weights, range),
         Metric::Rmse => terms(Term::SquaredError)?.of_roots(weights, range),
+        _ if agree(moments, weights) => Ok(decisions(moments)?.measure(metric, weights)?.constant()),
         _ => decisions(moments)?.measure(metric, weights),
     }
+}
+
+/// Whether a contrast is between models that give equal scores on every row: the squared distances between label and
+/// probability do not differ. Equal decisions alone would leave open what other rows may bring; equal scores do not.
+fn agree(moments: &Moments, weights: &[f64]) -> bool {
+    let squares = moments.terms(Term::Brier).map(joint);
+    weights.iter().sum::<f64>() == 0.0
+        && squares.is_some_and(|squares| {
+            squares.of_means(weights, range(Metric::Brier, weights)).is_ok_and(|found| found.is_zero())
+        })
 }
 
 fn decisions(moments: &Moments) -> Result<Decisions, Undefined> {
