@@ -20,6 +20,7 @@ use crate::spec::problem::{Problems, nearest};
 use crate::{checks, docs};
 
 mod action;
+mod calibrate;
 mod progress;
 
 /// Exit code when nothing was judged.
@@ -61,6 +62,15 @@ enum Command {
         #[command(flatten)]
         target: TargetArguments,
     },
+    /// Put the gate on trial before it is trusted: judge candidates of which is known whether they are harmless.
+    ///
+    /// Scores the data once with both models and runs the claims of the suite on many candidates made of these scores. The
+    /// baseline on random halves of the rows, and the two models' scores exchanged by coins, are harmless: how often they are
+    /// blocked shows whether `policy.false_block` holds on this data. The baseline with 1, 2, 5, 10 and 20 % of its scores drawn
+    /// anew is a regression of known size: how often it is blocked shows what the gate can see. Writes calibration.json. Exit
+    /// code 0 when the promise is kept, 1 when harmless candidates are blocked more often, 2 when nothing was judged, 3 when it
+    /// takes more candidates to tell.
+    Calibrate(calibrate::Arguments),
     /// Explain a check: what it does, why it matters, what it assumes, its keys.
     Explain {
         /// The check, such as `performance.regression`; without it, a list of all.
@@ -109,6 +119,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Publish { folder } => action::action(Some(folder)),
         Command::Validate { spec } => validate(&spec),
         Command::Plan { target } => plan(&target.spec, &target.options()),
+        Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Explain { check } => explain(check.as_deref()),
         Command::Schema => print(&format!("{:#}\n", docs::schema())),
     };
@@ -130,7 +141,8 @@ fn run(spec: &Path, options: &Options, out: &Path) -> Result<ExitCode> {
             code = interrupted() => Ok(Err(code)),
         }
     };
-    let bar = progress::Bar::start(&progress);
+    let shown = Arc::clone(&progress);
+    let bar = progress::Bar::start(move || progress::scored(&shown));
     let report = runtime.block_on(judging);
     bar.finish();
     let report = match report? {

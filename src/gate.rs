@@ -81,13 +81,10 @@ pub struct Pending {
 pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Result<Report> {
     let Case { spec, base, mut statements } = case;
     let (target, selection) = open(spec, options)?;
-    let Prepared { mut plan, mut checks, context } = prepare(&target, selection.entries, options.threads)?;
-    let curves = curves::ask(&mut plan)?;
-    let mut answers = Answers::default();
-    answer(&context, &target, &mut plan, &mut answers, progress).await?;
-    ask_again(&target, &mut checks, &answers, &mut plan)?;
-    answer(&context, &target, &mut plan, &mut answers, progress).await?;
-    statements.extend(judge(&checks, &answers)?);
+    let mut prepared = prepare(&target, selection.entries, options.threads)?;
+    let curves = curves::ask(&mut prepared.plan)?;
+    let (stated, answers) = state(&target, &mut prepared, progress).await?;
+    statements.extend(stated);
     let record = Record::new(&target, &selection.suite, base, statements);
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
 }
@@ -129,6 +126,23 @@ pub fn prepare(target: &Target, entries: Vec<Entry>, threads: usize) -> Result<P
         return Err(target.spec.problems(problems).into());
     }
     Ok(Prepared { plan, checks, context })
+}
+
+/// Answers what the checks ask, and lets them state their evidence.
+///
+/// # Errors
+/// As [`run`].
+pub async fn state(
+    target: &Target,
+    prepared: &mut Prepared<'_>,
+    progress: &Arc<Progress>,
+) -> Result<(Vec<Statement>, Answers)> {
+    let Prepared { plan, checks, context } = prepared;
+    let mut answers = Answers::default();
+    answer(context, target, plan, &mut answers, progress).await?;
+    ask_again(target, checks, &answers, plan)?;
+    answer(context, target, plan, &mut answers, progress).await?;
+    Ok((judge(checks, &answers)?, answers))
 }
 
 fn problem(refusal: Refusal, check: &str) -> Result<Problem> {

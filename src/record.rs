@@ -261,7 +261,7 @@ fn waived(statement: &Statement) -> Option<Waived> {
 }
 
 /// `performance.regression/roc_auc/carrier=UA`
-fn id(check: &str, subject: &Subject) -> String {
+pub(crate) fn id(check: &str, subject: &Subject) -> String {
     let metric = subject.metric.as_deref();
     let last = subject.column.as_deref().unwrap_or(&subject.slice);
     [Some(check), metric, Some(last)].into_iter().flatten().collect::<Vec<_>>().join("/")
