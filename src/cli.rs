@@ -21,6 +21,7 @@ use crate::spec::problem::{Problems, nearest};
 use crate::{checks, docs};
 
 mod action;
+mod calibrate;
 mod progress;
 
 /// Exit code when nothing was judged.
@@ -65,6 +66,15 @@ enum Command {
         #[arg(long)]
         no_data: bool,
     },
+    /// Put the gate on trial before it is trusted: judge candidates of which is known whether they are harmless.
+    ///
+    /// Scores the data once with both models and runs the claims of the suite on many candidates made of these scores. The
+    /// baseline on random halves of the rows, and the two models' scores exchanged by coins, are harmless: how often they are
+    /// blocked shows whether `policy.false_block` holds on this data. The baseline with 1, 2, 5, 10 and 20 % of its scores drawn
+    /// anew is a regression of known size: how often it is blocked shows what the gate can see. Writes calibration.json. Exit
+    /// code 0 when the promise is kept, 1 when harmless candidates are blocked more often, 2 when nothing was judged, 3 when it
+    /// takes more candidates to tell.
+    Calibrate(calibrate::Arguments),
     /// Explain a check: what it does, why it matters, what it assumes, its keys.
     Explain {
         /// The check, such as `performance.regression`; without it, a list of all.
@@ -113,6 +123,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Publish { folder } => action::action(Some(folder)),
         Command::Validate { spec } => validate(&spec),
         Command::Plan { target, no_data } => plan(&target.spec, &target.options(), no_data),
+        Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Explain { check } => explain(check.as_deref()),
         Command::Schema => print(&format!("{:#}\n", docs::schema())),
     };
@@ -127,7 +138,7 @@ fn run(spec: &Path, options: &Options, out: &Path) -> Result<ExitCode> {
     files::clear(out)?;
     let case = Spec::read(spec)?.into();
     let progress = Arc::new(Progress::default());
-    let report = match wait(options.threads, &progress, gate::run(case, options, &progress))? {
+    let report = match wait(options.threads, scored(&progress), gate::run(case, options, &progress))? {
         Ok(report) => report,
         Err(cancelled) => return Ok(cancelled),
     };
@@ -139,7 +150,7 @@ fn run(spec: &Path, options: &Options, out: &Path) -> Result<ExitCode> {
 /// Waits for work that takes a while and shows its progress; the exit code if a signal ends the program first.
 fn wait<T>(
     threads: usize,
-    progress: &Arc<Progress>,
+    progress: impl Fn() -> String + Send + 'static,
     work: impl Future<Output = Result<T>>,
 ) -> Result<Result<T, ExitCode>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
@@ -152,6 +163,12 @@ fn wait<T>(
     });
     bar.finish();
     done
+}
+
+/// How far the scoring of a run is.
+fn scored(progress: &Arc<Progress>) -> impl Fn() -> String + Send + 'static {
+    let progress = Arc::clone(progress);
+    move || progress::scored(&progress)
 }
 
 /// Waits for a signal that ends the program: its exit code.
@@ -178,14 +195,14 @@ fn validate(spec: &Path) -> Result<ExitCode> {
 fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     let (target, selection) = gate::open(Spec::read(spec)?, options)?;
     let suite = selection.suite.clone();
-    let prepared = gate::prepare(&target, selection.entries, options.threads)?;
+    let mut prepared = gate::prepare(&target, selection.entries, options.threads)?;
     let view = View::new(&target, &prepared);
     if no_data {
         return print(&render::plan(&suite, &view)?);
     }
     let progress = Arc::new(Progress::default());
-    match wait(options.threads, &progress, gate::measure(&target, prepared, &progress))? {
-        Ok(statements) => print(&render::plan(&suite, &view.measured(&statements, &target.spec.written.policy))?),
+    match wait(options.threads, scored(&progress), gate::state(&target, &mut prepared, &progress))? {
+        Ok((statements, _)) => print(&render::plan(&suite, &view.measured(&statements, &target.spec.written.policy))?),
         Err(cancelled) => Ok(cancelled),
     }
 }

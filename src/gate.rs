@@ -83,19 +83,10 @@ pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Res
     let (target, selection) = open(spec, options)?;
     let mut prepared = prepare(&target, selection.entries, options.threads)?;
     let curves = curves::ask(&mut prepared.plan)?;
-    let answers = answers(&target, &mut prepared, progress).await?;
-    statements.extend(judge(&prepared.checks, &answers)?);
+    let (stated, answers) = state(&target, &mut prepared, progress).await?;
+    statements.extend(stated);
     let record = Record::new(&target, &selection.suite, base, statements);
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
-}
-
-/// Measures what prepared checks ask: what they state, before anything is judged.
-///
-/// # Errors
-/// As [`run`].
-pub async fn measure(target: &Target, mut prepared: Prepared<'_>, progress: &Arc<Progress>) -> Result<Vec<Statement>> {
-    let answers = answers(target, &mut prepared, progress).await?;
-    judge(&prepared.checks, &answers)
 }
 
 /// Selects the suite and opens what it needs.
@@ -137,21 +128,28 @@ pub fn prepare(target: &Target, entries: Vec<Entry>, threads: usize) -> Result<P
     Ok(Prepared { plan, checks, context })
 }
 
-fn problem(refusal: Refusal, check: &str) -> Result<Problem> {
-    match refusal {
-        Refusal::Spec(problem) => Ok(problem),
-        Refusal::World(error) => Err(error.context(format!("`{check}` cannot ask"))),
-    }
-}
-
-/// Everything that the checks ask, once and again.
-async fn answers(target: &Target, prepared: &mut Prepared<'_>, progress: &Arc<Progress>) -> Result<Answers> {
+/// Answers what the checks ask, and lets them state their evidence.
+///
+/// # Errors
+/// As [`run`].
+pub async fn state(
+    target: &Target,
+    prepared: &mut Prepared<'_>,
+    progress: &Arc<Progress>,
+) -> Result<(Vec<Statement>, Answers)> {
     let Prepared { plan, checks, context } = prepared;
     let mut answers = Answers::default();
     answer(context, target, plan, &mut answers, progress).await?;
     ask_again(target, checks, &answers, plan)?;
     answer(context, target, plan, &mut answers, progress).await?;
-    Ok(answers)
+    Ok((judge(checks, &answers)?, answers))
+}
+
+fn problem(refusal: Refusal, check: &str) -> Result<Problem> {
+    match refusal {
+        Refusal::Spec(problem) => Ok(problem),
+        Refusal::World(error) => Err(error.context(format!("`{check}` cannot ask"))),
+    }
 }
 
 async fn answer(

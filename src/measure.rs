@@ -2,7 +2,7 @@
 
 use crate::stats::decision::Decisions;
 use crate::stats::distance::kolmogorov_smirnov;
-use crate::stats::weights::range;
+use crate::stats::weights::{range, weighted};
 use crate::stats::{
     Distance, Joint, Measurement, Metric, Sample, Threshold, Undefined, binary, multiclass, ranking, regression,
 };
@@ -146,8 +146,30 @@ fn smooth(metric: &Metric, moments: &Moments, weights: &[f64]) -> Result<Measure
         Metric::Mae => terms(Term::AbsoluteError)?.of_means(weights, range),
         Metric::Mse => terms(Term::SquaredError)?.of_means(weights, range),
         Metric::Rmse => terms(Term::SquaredError)?.of_roots(weights, range),
+        _ if agree(moments, weights) => Ok(decisions(moments)?.measure(metric, weights)?.constant()),
         _ => decisions(moments)?.measure(metric, weights),
     }
+}
+
+/// Whether a contrast is between models that give equal scores, and decisions, on every row: the squared distances between
+/// label and probability do not differ. Equal decisions alone would leave open what other rows may bring; equal scores do not.
+fn agree(moments: &Moments, weights: &[f64]) -> bool {
+    let squares = moments.terms(Term::Brier).map(joint);
+    weights.iter().sum::<f64>() == 0.0
+        && decide_alike(moments, weights)
+        && squares.is_some_and(|squares| {
+            squares.of_means(weights, range(&Metric::Brier, weights)).is_ok_and(|found| found.is_zero())
+        })
+}
+
+/// Whether the weighted models, whose thresholds may differ, decide alike on every row.
+fn decide_alike(moments: &Moments, weights: &[f64]) -> bool {
+    let seen = moments.cells().into_iter().enumerate().filter(|(_, rows)| *rows > 0);
+    seen.map(|(index, _)| Cell(index)).all(|cell| {
+        let mut decisions = weighted(weights).map(|(model, _)| cell.decision(model));
+        let first = decisions.next();
+        decisions.all(|decision| Some(decision) == first)
+    })
 }
 
 fn decisions(moments: &Moments) -> Result<Decisions, Undefined> {

@@ -20,6 +20,37 @@ pub enum Scorer {
     Predictions(Predictions),
     /// An ONNX model, scored in process.
     Onnx(OnnxModel),
+    /// Columns of scores, disturbed by a seed: the candidates of a calibration.
+    Resampled(Resampled),
+}
+
+/// Columns of scores, disturbed row by row; what becomes of a row depends on the seed and its key and on nothing else.
+#[derive(Debug, Clone)]
+pub enum Resampled {
+    /// One of two columns, by a coin for each key.
+    Exchanged {
+        /// The column on heads.
+        heads: String,
+        /// The column on tails.
+        tails: String,
+        /// The column of the keys.
+        key: String,
+        /// The seed.
+        seed: u64,
+    },
+    /// A column in which a share of the scores is drawn anew from all of its scores.
+    Replaced {
+        /// The column.
+        column: String,
+        /// The share, from 0 to 1.
+        share: f64,
+        /// Equally spaced quantiles of the column.
+        pool: Arc<[f64]>,
+        /// The column of the keys.
+        key: String,
+        /// The seed.
+        seed: u64,
+    },
 }
 
 /// A file of scores joined to the data by id.
@@ -75,7 +106,7 @@ impl Judged {
     pub fn signature(&self) -> Option<&onnx::Signature> {
         match &self.scorer {
             Scorer::Onnx(onnx) => Some(onnx.model.signature()),
-            Scorer::Column(_) | Scorer::Predictions(_) => None,
+            Scorer::Column(_) | Scorer::Predictions(_) | Scorer::Resampled(_) => None,
         }
     }
 

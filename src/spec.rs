@@ -35,7 +35,7 @@ use yaml::Document;
 static SCHEMA: LazyLock<Value> = LazyLock::new(crate::docs::schema);
 
 /// A spec in which no problem was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Spec {
     /// The path as given.
     pub path: PathBuf,

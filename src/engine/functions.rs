@@ -142,6 +142,98 @@ impl ScalarUDFImpl for Noise {
     }
 }
 
+/// `mg_uniform(key, seed, stream)`: a number between 0 and 1 that depends on the key and the seeds only.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Uniform {
+    signature: Signature,
+}
+
+impl Uniform {
+    /// The function.
+    pub(crate) fn function() -> ScalarUDF {
+        let signature = Signature::exact(vec![DataType::UInt64; 3], Volatility::Immutable);
+        ScalarUDF::new_from_impl(Self { signature })
+    }
+}
+
+impl ScalarUDFImpl for Uniform {
+    fn name(&self) -> &'static str {
+        "mg_uniform"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let [key, seed, stream] = columns.as_slice() else { return exec_err!("mg_uniform takes three arguments") };
+        let [key, seed, stream] = [key, seed, stream].map(|column| column.as_primitive::<UInt64Type>());
+        let drawn = |row| random::uniform(seed.value(row), stream.value(row), key.value(row));
+        Ok(ColumnarValue::Array(Arc::new(Float64Array::from_iter_values((0..key.len()).map(drawn)))))
+    }
+}
+
+/// `mg_quantile(share)`: the quantile of some numbers that were given in order.
+#[derive(Debug)]
+pub(crate) struct Quantile {
+    numbers: Arc<[f64]>,
+    signature: Signature,
+}
+
+impl Quantile {
+    /// The function. The numbers are in order, and at least one.
+    pub(crate) fn function(numbers: Arc<[f64]>) -> ScalarUDF {
+        let signature = Signature::exact(vec![DataType::Float64], Volatility::Immutable);
+        ScalarUDF::new_from_impl(Self { numbers, signature })
+    }
+
+    fn bits(&self) -> impl Iterator<Item = u64> {
+        self.numbers.iter().map(|number| number.to_bits())
+    }
+}
+
+impl PartialEq for Quantile {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits().eq(other.bits())
+    }
+}
+
+impl Eq for Quantile {}
+
+impl Hash for Quantile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bits().for_each(|bits| bits.hash(state));
+    }
+}
+
+impl ScalarUDFImpl for Quantile {
+    fn name(&self) -> &'static str {
+        "mg_quantile"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let [share] = columns.as_slice() else { return exec_err!("mg_quantile takes one argument") };
+        let last = self.numbers.len().saturating_sub(1);
+        let number = |share: f64| self.numbers[((share * self.numbers.len() as f64) as usize).min(last)];
+        let numbers: Float64Array = share.as_primitive::<Float64Type>().unary(number);
+        Ok(ColumnarValue::Array(Arc::new(numbers)))
+    }
+}
+
 /// `mg_key(value)`: a stable 64-bit key of any value, null for null.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {

@@ -11,10 +11,10 @@ use datafusion::functions_aggregate::expr_fn::{count, min};
 use datafusion::logical_expr::{Expr, JoinType, cast, ident, lit, when};
 use datafusion::prelude::SessionContext;
 
-use super::functions::{Key, Noise as NoiseFunction, Progress, Score};
+use super::functions::{Key, Noise as NoiseFunction, Progress, Quantile, Score, Uniform};
 use super::session;
 use crate::plan::{Input, Noise, Window};
-use crate::score::{OnnxModel, Predictions, Scorer};
+use crate::score::{OnnxModel, Predictions, Resampled, Scorer};
 use crate::spec::written::Columns;
 use crate::stats::random;
 use crate::target::{Dataset, Side, Target};
@@ -86,6 +86,7 @@ impl<'t> View<'t> {
             Scorer::Column(column) => number(ident(column)),
             Scorer::Predictions(_) => number(ident(joined_score(side))),
             Scorer::Onnx(onnx) => self.live_score(side, onnx, noise)?,
+            Scorer::Resampled(resampled) => self::resampled(resampled)?,
         })
     }
 
@@ -124,6 +125,20 @@ impl<'t> View<'t> {
     }
 }
 
+fn resampled(resampled: &Resampled) -> Result<Expr> {
+    let drawn = |key: &str, seed: u64, stream: u64| Uniform::function().call(vec![ident(key), lit(seed), lit(stream)]);
+    Ok(match resampled {
+        Resampled::Exchanged { heads, tails, key, seed } => {
+            when(drawn(key, *seed, 0).lt(lit(0.5)), number(ident(heads))).otherwise(number(ident(tails)))?
+        }
+        Resampled::Replaced { column, share, pool, key, seed } => {
+            let replaced = ident(column).is_not_null().and(drawn(key, *seed, 0).lt(lit(*share)));
+            let other = Quantile::function(Arc::clone(pool)).call(vec![drawn(key, *seed, 1)]);
+            when(replaced, other).otherwise(number(ident(column)))?
+        }
+    })
+}
+
 /// The scores of a predictions file by id. An id that stands there more than once has no score: which one would it be?
 async fn scores_by_id(
     context: &SessionContext,
@@ -157,7 +172,7 @@ fn number(expr: Expr) -> Expr {
     cast(expr, DataType::Float64)
 }
 
-fn key(column: &str) -> Expr {
+pub(super) fn key(column: &str) -> Expr {
     Key::function().call(vec![ident(column)])
 }
 

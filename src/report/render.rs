@@ -2,7 +2,7 @@
 //!
 //! Every value that a pull request controls passes one escaping function per surface.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use anyhow::Result;
@@ -13,6 +13,7 @@ use minijinja::{Environment, context};
 use super::budget::{self, Shown};
 use super::plan::View;
 use super::{Report, chart};
+use crate::calibrate::Calibration;
 use crate::record::{ClaimRecord, Record};
 use crate::spec::Spec;
 use crate::spec::problem::Problems;
@@ -112,6 +113,14 @@ pub fn plan(suite: &str, plan: &View) -> Result<String> {
     render("plan.txt", context! { suite, plan => Value::from(Serde(plan)) })
 }
 
+/// What came of putting the gate on trial.
+///
+/// # Errors
+/// As [`terminal`].
+pub fn calibration(calibration: &Calibration, file: &Path) -> Result<String> {
+    render("calibrate.txt", context! { c => Value::from(Serde(calibration)), file => file.display().to_string() })
+}
+
 /// An error that is no problem of the spec, with its causes.
 #[must_use]
 pub fn error(error: &anyhow::Error) -> String {
@@ -152,7 +161,8 @@ fn environment() -> Environment<'static> {
         "error.txt",
         "undelivered.txt",
         "validated.txt",
-        "plan.txt"
+        "plan.txt",
+        "calibrate.txt"
     );
     environment
 }

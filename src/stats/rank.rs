@@ -52,9 +52,10 @@ struct Placements {
     positive: Vec<bool>,
 }
 
-/// The variance, and how many independent units of each class it is from.
+/// The variance with its degrees of freedom, and how many independent units of each class it is from.
 struct Spread {
     variance: f64,
+    degrees: f64,
     positives: u64,
     negatives: u64,
 }
@@ -82,8 +83,11 @@ impl Placements {
         for ((&placement, &count), &positive) in self.of_entry.iter().zip(&sample.counts).zip(&self.positive) {
             squares[usize::from(positive)] += count as f64 * (placement - self.value).powi(2);
         }
-        let part = |squares: f64, n: u64| squares / (n.saturating_sub(1).max(1) as f64 * n as f64);
-        Spread { variance: part(squares[1], positives) + part(squares[0], negatives), positives, negatives }
+        let free = |n: u64| n.saturating_sub(1).max(1) as f64;
+        let part = |squares: f64, n: u64| squares / (free(n) * n as f64);
+        let parts = [(part(squares[1], positives), free(positives)), (part(squares[0], negatives), free(negatives))];
+        let variance = parts.iter().map(|(part, _)| part).sum();
+        Spread { variance, degrees: satterthwaite(parts), positives, negatives }
     }
 
     /// Obuchowski (1997), equation 5: as by row, on sums per cluster, plus their covariance across the classes.
@@ -103,7 +107,8 @@ impl Placements {
         let variance = factor(members[1]) * squares[1] / (m * m)
             + factor(members[0]) * squares[0] / (n * n)
             + 2.0 * factor(clusters.len() as u64) * product / (m * n);
-        Spread { variance, positives: members[1], negatives: members[0] }
+        let degrees = members[0].min(members[1]).saturating_sub(1) as f64;
+        Spread { variance, degrees, positives: members[1], negatives: members[0] }
     }
 
     /// Per class, the summed deviation of a cluster's placements from the value, and whether it has such rows.
@@ -120,7 +125,7 @@ impl Placements {
 
 impl Spread {
     fn law(&self, weights: &[f64], clustered: bool) -> Result<(Method, Law), Undefined> {
-        let &Self { variance, positives, negatives } = self;
+        let &Self { variance, degrees, positives, negatives } = self;
         let units = positives.min(negatives);
         if units < 2 {
             return Err(Undefined::TooFewOfAClass { positives, negatives });
@@ -132,12 +137,20 @@ impl Spread {
             return Ok(if paired { (Method::Constant, Law::Point) } else { unvaried });
         }
         let (method, reference) = match (clustered, paired) {
-            (true, _) => (Method::Obuchowski, Reference::Student(units as f64 - 1.0)),
+            (true, _) => (Method::Obuchowski, Reference::Student(degrees)),
             (false, true) => (Method::DelongPaired, Reference::Normal),
-            (false, false) => (Method::Delong, Reference::Normal),
+            (false, false) => (Method::Delong, Reference::Student(degrees)),
         };
         Ok((method, Law::Studentised { error, reference }))
     }
+}
+
+/// The degrees of freedom of a sum of variances, each with its own (Satterthwaite, Biometrics Bulletin 2 (1946) 110-114):
+/// the rarer class has most of the variance and few rows. A contrast does without: its intervals are wide enough.
+fn satterthwaite(parts: [(f64, f64); 2]) -> f64 {
+    let sum = parts.iter().map(|(part, _)| part).sum::<f64>();
+    let uncertain = parts.iter().map(|(part, degrees)| part * part / degrees).sum::<f64>();
+    if uncertain > 0.0 { sum * sum / uncertain } else { parts[0].1.min(parts[1].1) }
 }
 
 /// For each entry, twice the number of rows of the other class on its right side, plus those with its score.

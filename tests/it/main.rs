@@ -1,8 +1,10 @@
 //! Every integration test, in one binary: linking is the cost.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap fails the test")]
 
+mod calibrate;
 mod cases;
 mod catalogue;
+mod coverage;
 mod docs;
 mod gate;
 mod github;

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import statsmodels.api as sm
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 from sklearn import metrics
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower, normal_power_het
@@ -207,7 +207,12 @@ def auc(labels, scores, clusters, weights):
     m, n = v10.shape[1], v01.shape[1]
     if clusters is None:
         covariance = np.cov(v10) / m + np.cov(v01) / n
-        return areas @ weights, weights @ covariance @ weights, None
+        # Satterthwaite (1946) for one model; a contrast is taken as normal.
+        parts = [(float(weights @ cov @ weights), size) for cov, size in ((np.cov(v10) / m, m), (np.cov(v01) / n, n))]
+        uncertain = sum(part**2 / (size - 1) for part, size in parts)
+        one = np.count_nonzero(weights) == 1
+        degrees = sum(part for part, _ in parts) ** 2 / uncertain if one and uncertain > 0 else None
+        return areas @ weights, weights @ covariance @ weights, degrees
     keys = np.unique(clusters)
     c1, c0 = clusters[labels == 1], clusters[labels == 0]
     s1 = np.array([(v10[:, c1 == key] - areas[:, None]).sum(axis=1) for key in keys]).T
@@ -219,10 +224,16 @@ def auc(labels, scores, clusters, weights):
 
 
 def studentised(value, error, degrees, limit, bounds):
+    """On the scale on which the range of a single model's metric has no end."""
     law = stats.norm if degrees is None else stats.t(degrees)
-    half = law.isf(ALPHA) * error
-    statistic = (value - limit) / error
-    return dict(low=max(value - half, bounds[0]), high=min(value + half, bounds[1]),
+    onto, back, slope = {
+        (0.0, 1.0): (special.logit, special.expit, 1 / (value * (1 - value))),
+        (0.0, np.inf): (np.log, np.exp, 1 / value),
+        (-np.inf, np.inf): (float, float, 1.0),
+    }[bounds]
+    half = law.isf(ALPHA) * error * slope
+    statistic = (onto(value) - onto(limit)) / (error * slope)
+    return dict(low=float(back(onto(value) - half)), high=float(back(onto(value) + half)),
                 below=float(law.cdf(statistic)), above=float(law.sf(statistic)), error=error)
 
 
@@ -253,6 +264,8 @@ def measured(metric, sample, weights, clustered):
     value = float(exact)
     limit = round(value - 0.04, 2) if single is None else max(round(value - 0.04, 2), 0.01)
     row |= dict(value=value, limit=limit)
+    if sum(weights) == 0 and np.ptp([scores[model] for model in weighted], axis=0).max() == 0:
+        return row | dict(error=0.0)  # equal scores on every row: there is nothing to vary
     if not clustered and metric in ("accuracy", "precision", "recall", "f1"):
         if single is not None:
             return row | single_share(metric, labels, decisions(scores[single]), limit)
