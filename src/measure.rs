@@ -77,12 +77,22 @@ pub fn share(moments: &Moments, weight: impl Fn(Cell) -> f64) -> Result<Measurem
     decisions(moments)?.share_of_cells(&weights)
 }
 
-/// The Kolmogorov-Smirnov distance between the scores of two models.
+/// The Kolmogorov-Smirnov distance between the scores of two models. Grouped rows vary with their group.
 ///
 /// # Errors
 /// With fewer than two usable rows or clusters, or without such models.
 pub fn distance(ranks: &Ranks, columns: &Columns, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
-    kolmogorov_smirnov(&sample(ranks, columns), a, b, seed)
+    let mut sample = sample(ranks, columns);
+    if sample.groups.is_some() {
+        sample.clusters = Some(ranking::units(&sample));
+    }
+    kolmogorov_smirnov(&sample, a, b, seed)
+}
+
+/// How many groups of a ranking have a relevant row, and how many have none and are left out of its metrics.
+#[must_use]
+pub fn groups(ranks: &Ranks, columns: &Columns) -> (u64, u64) {
+    ranking::count(&sample(ranks, columns))
 }
 
 /// The multiset as the statistics take it.

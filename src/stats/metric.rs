@@ -98,7 +98,8 @@ pub enum Metric {
         share: f64,
     },
     /// Binary: the share of label 1 among the `k` rows with the highest scores. Ranking: the mean over the groups of the
-    /// share of relevant rows among the first `k`. Ties in proportion. Higher is better.
+    /// relevant rows among the first `k` over `k`, also where a group has fewer rows. Ties in proportion. Higher is
+    /// better.
     PrecisionAtK {
         /// How many rows, for a ranking in each group.
         #[schemars(range(min = 1))]
@@ -258,8 +259,9 @@ pub enum Metric {
         quantile: f64,
     },
     /// Ranking: the mean over the groups of the discounted cumulative gain of the first `k` over the best possible, gains
-    /// linear in the label and discounts `log2(1 + place)`; ties are averaged, as in scikit-learn. Higher is better.
-    /// Groups without a positive label are left out. Undefined when all are.
+    /// linear in the label and discounts `log2(1 + place)`, as in scikit-learn. As for every metric of a ranking, rows are
+    /// relevant when their label is above 0; rows of equal score count as the mean over all their orders; a group weighs
+    /// the mean of its rows' weights; groups without a relevant row are left out. Higher is better. Undefined when all are.
     Ndcg {
         /// How many places.
         #[schemars(range(min = 1))]

@@ -8,5 +8,8 @@ mod github;
 mod injection;
 mod laws;
 mod onnx;
+mod scored;
 mod statistics;
+mod statistics_ranking;
+mod statistics_regression;
 mod tidy;
