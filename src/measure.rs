@@ -86,7 +86,9 @@ pub fn distance(ranks: &Ranks, columns: &Columns, a: usize, b: usize, seed: u64)
     if sample.groups.is_some() {
         sample.clusters = Some(ranking::units(&sample));
     }
-    kolmogorov_smirnov(&sample, a, b, seed)
+    let mut distance = kolmogorov_smirnov(&sample, a, b, seed)?;
+    distance.clusters = distance.clusters.filter(|_| columns.clustered);
+    Ok(distance)
 }
 
 /// How many groups of a ranking have a relevant row, and how many have none and are left out of its metrics.

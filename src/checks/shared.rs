@@ -120,7 +120,8 @@ impl Rows {
         if let Some(obstacle) = self.obstacle_to_scores(slice, counts)? {
             return Ok(Some(obstacle));
         }
-        let short = self.too_few_of_a_class(counts, positives);
+        let few_groups = || self.too_few_groups(counts, positives);
+        let short = self.too_few_of_a_class(counts, positives).or_else(few_groups);
         Ok(short.map(|(reason, missing)| unsettled(slice, reason, missing)))
     }
 
@@ -131,6 +132,7 @@ impl Rows {
     pub(super) fn obstacle_to_scores(&self, slice: &Grouping, counts: &RowCounts) -> Result<Option<Finding>> {
         self.refuse_bad_labels(counts)?;
         self.refuse_bad_weights(counts)?;
+        self.refuse_missing_groups(counts)?;
         for (number, model) in self.models.iter().enumerate() {
             if let Some(defect) = self.defect(model, number, counts)? {
                 return Ok(Some(defect));
@@ -156,6 +158,12 @@ impl Rows {
     fn refuse_bad_weights(&self, counts: &RowCounts) -> Result<()> {
         let (bad, dataset) = (counts.bad_weights, &self.dataset);
         ensure!(bad == 0, "dataset `{dataset}` has {bad} weights that are missing, negative or not finite");
+        Ok(())
+    }
+
+    fn refuse_missing_groups(&self, counts: &RowCounts) -> Result<()> {
+        let (missing, dataset) = (counts.ungrouped, &self.dataset);
+        ensure!(missing == 0, "dataset `{dataset}` has {missing} rows without a group: a ranking is of rows in groups");
         Ok(())
     }
 
@@ -206,6 +214,14 @@ impl Rows {
             (format!("too few {what}: {found}, at least {least} needed"), rows)
         })
     }
+
+    /// The groups of a ranking are what varies, so it is they that must be many.
+    fn too_few_groups(&self, counts: &RowCounts, groups: u64) -> Option<(String, u64)> {
+        let (used, least) = (used(counts), self.policy.min_rows);
+        let rows = if groups == 0 { used } else { least.saturating_sub(groups) * used.div_ceil(groups) };
+        let reason = format!("too few groups with a relevant row: {groups}, at least {least} needed");
+        (self.params.task == rows::Task::Ranking && groups < least).then_some((reason, rows))
+    }
 }
 
 fn used(counts: &RowCounts) -> u64 {
@@ -225,6 +241,7 @@ fn task(plan: &Plan<'_>, models: usize) -> rows::Task {
     match plan.model().task {
         Task::Binary => rows::Task::Binary { threshold: rows::Threshold::From(vec![threshold; models]) },
         Task::Regression => rows::Task::Regression,
+        Task::Ranking => rows::Task::Ranking,
     }
 }
 
@@ -269,6 +286,7 @@ pub(super) fn metric_fits(plan: &Plan<'_>, metric: &Metric) -> Result<(), Refusa
     let family = match plan.model().task {
         Task::Binary => Family::Binary,
         Task::Regression => Family::Regression,
+        Task::Ranking => Family::Ranking,
     };
     if metric.families().contains(&family) {
         return Ok(());
@@ -347,10 +365,24 @@ impl Sample {
         }
     }
 
+    /// What there may be too few of beside rows: those with label 1, or the groups of a ranking with a relevant row.
     pub(super) fn positives(&self) -> u64 {
         match self {
             Self::Moments(moments) => moments.positives(),
+            Self::Ranks(ranks, columns) if columns.grouped => measure::groups(ranks, columns).0,
             Self::Ranks(ranks, _) => ranks.positives(),
+        }
+    }
+
+    /// Adds how many entities or groups the numbers rest on, and how many groups were left out without a relevant row.
+    pub(super) fn counted(&self, evidence: Evidence, clusters: Option<u64>) -> Evidence {
+        let evidence = clustered(evidence, clusters);
+        match self {
+            Self::Ranks(ranks, columns) if columns.grouped => {
+                let (groups, left_out) = measure::groups(ranks, columns);
+                evidence.detail("groups", groups).detail("groups_left_out", left_out)
+            }
+            _ => evidence,
         }
     }
 
@@ -462,7 +494,7 @@ pub(super) fn compare(metric: &Metric, sample: &Sample, margin: Margin, level: f
         evidence.difference = Some(estimate(&difference, level));
         evidence.rows = difference.rows;
         evidence.method = Some(difference.method.name().to_owned());
-        Ok(clustered(evidence, difference.clusters))
+        Ok(sample.counted(evidence, difference.clusters))
     };
     compared().unwrap_or_else(|reason| undecided(subject.clone(), margin.limits(), sample.rows(), &reason))
 }

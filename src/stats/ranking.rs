@@ -28,10 +28,11 @@ pub fn measure(metric: &Metric, sample: &Sample, weights: &[f64]) -> Result<Meas
         _ => {}
     }
     let by_group = one_entry_each(sample, &groups);
-    influence::measure(&by_group, weights, range(metric, weights), |model| {
+    let measured = influence::measure(&by_group, weights, range(metric, weights), |model| {
         let scores = sample.model(model)?;
         mean(metric, groups.iter().map(|group| Blocks::new(sample, scores, group)), &by_group.masses())
-    })
+    })?;
+    Ok(Measurement { clusters: measured.clusters.filter(|_| sample.clusters.is_some()), ..measured })
 }
 
 /// How many groups have a relevant row, and how many have none.

@@ -114,10 +114,14 @@ fn groups_that_share_an_entity_are_one_unit() {
     assert_eq!((found.rows, found.clusters), (5, Some(2)));
 }
 
-/// The distance between the scores of rankings varies with the groups and not with the rows.
+/// The distance between the scores of rankings varies with the groups as others do with entities.
 #[test]
-fn a_distance_counts_groups() {
+fn a_distance_varies_with_the_groups() {
     let rows = tied(false);
+    let clustered = Scored { clusters: rows.groups.clone(), groups: None, ..rows.clone() };
     let found = distance(&rows.ranks(Task::Ranking), &rows.columns(Task::Ranking), 0, 1, 5).unwrap();
-    assert_eq!((found.rows, found.clusters), (rows.labels.len() as u64, Some(40)));
+    let task = Task::Regression;
+    let expected = distance(&clustered.ranks(task.clone()), &clustered.columns(task), 0, 1, 5).unwrap();
+    assert_eq!((found.value, found.interval(0.05)), (expected.value, expected.interval(0.05)));
+    assert_eq!((found.clusters, expected.clusters), (None, Some(40)));
 }

@@ -27,7 +27,7 @@ use crate::target::Side;
 /// long row of small losses passes every comparison. The floor stays where it is.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given. Accuracy, precision and recall have Wilson's
+/// Rows are independent, or entities are where `columns.entity` is given, or else groups in a ranking. Accuracy, precision and recall have Wilson's
 /// score interval, ROC AUC DeLong's, the others the delta method. Slices by value with fewer than `policy.min_rows` rows or
 /// `policy.min_positives` of a class are listed as not tested.
 ///
@@ -115,7 +115,7 @@ impl PerformanceMetric {
                 evidence.candidate = Some(shared::estimate(&measurement, level));
                 evidence.rows = measurement.rows;
                 evidence.method = Some(measurement.method.name().to_owned());
-                shared::clustered(evidence, measurement.clusters)
+                sample.counted(evidence, measurement.clusters)
             }
         }
     }

@@ -26,7 +26,7 @@ use crate::stats::metric::Metric;
 /// nothing on all rows may be a loss on those who matter.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given. ROC AUC has DeLong's paired interval, accuracy
+/// Rows are independent, or entities are where `columns.entity` is given, or else groups in a ranking. ROC AUC has DeLong's paired interval, accuracy
 /// and recall Tango's score interval, the others the delta method on the joint moments of both models. Slices by value with
 /// fewer than `policy.min_rows` rows or `policy.min_positives` of a class are listed as not tested.
 ///
