@@ -10,7 +10,7 @@ use crate::summaries::moments::Means;
 use crate::summaries::ranks::RankColumns;
 use crate::summaries::rows::{self, Columns, Task};
 use crate::summaries::term::Term;
-use crate::summaries::{Moments, Ranks, Spread};
+use crate::summaries::{Moments, Ranks, Spread, Sums};
 
 /// What a metric can be measured on.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub enum Answer<'a> {
     Moments(&'a Moments),
     /// For any metric of labels and scores, with what the columns hold.
     Ranks(&'a Ranks, &'a Columns),
+    /// For a ratio, the one whose expressions were summed.
+    Sums(&'a Sums),
 }
 
 /// The weighted sum of a metric over the models of an answer, in the order of their score columns.
@@ -37,6 +39,7 @@ pub fn measure(metric: &Metric, answer: Answer<'_>, weights: &[f64]) -> Result<M
     }
     match answer {
         Answer::Moments(moments) => smooth(metric, moments, weights),
+        Answer::Sums(sums) => ratio(metric, sums, weights),
         Answer::Ranks(ranks, columns) => {
             let sample = sample(ranks, columns);
             match &columns.task {
@@ -137,6 +140,7 @@ impl Answer<'_> {
     fn used(self) -> i64 {
         match self {
             Self::Moments(moments) => moments.rows().used,
+            Self::Sums(sums) => sums.rows().used,
             Self::Ranks(ranks, _) => ranks.rows().used,
         }
     }
@@ -144,6 +148,7 @@ impl Answer<'_> {
     fn models(self) -> usize {
         match self {
             Self::Moments(moments) => moments.models(),
+            Self::Sums(sums) => sums.models(),
             Self::Ranks(ranks, _) => ranks.models(),
         }
     }
@@ -159,6 +164,15 @@ fn smooth(metric: &Metric, moments: &Moments, weights: &[f64]) -> Result<Measure
         Metric::Mse => terms(Term::SquaredError)?.of_means(weights, range),
         Metric::Rmse => terms(Term::SquaredError)?.of_roots(weights, range),
         _ => decisions(moments)?.measure(metric, weights),
+    }
+}
+
+fn ratio(metric: &Metric, sums: &Sums, weights: &[f64]) -> Result<Measurement, Undefined> {
+    match metric {
+        Metric::Ratio { .. } => {
+            joint(sums.means().ok_or(Undefined::NoRows)?).of_ratios(weights, range(metric, weights))
+        }
+        _ => Err(Undefined::NotMeasured),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::answers::{Answers, Groups};
 use crate::check::Refusal;
 use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject, allowed};
 use crate::measure::{self, measure};
-use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
+use crate::plan::{DECISION, Expression, Grouping, Input, Noise, Plan, SCORE, Ticket};
 use crate::spec::limit::Amount;
 use crate::spec::no_column;
 use crate::spec::problem::{Path, Problem, nearest, quoted};
@@ -15,7 +15,7 @@ use crate::stats::measurement::Measurement;
 use crate::stats::metric::{Direction, Family, Metric, Source};
 use crate::stats::undefined::Undefined;
 use crate::summaries::rows::{self, RowCounts};
-use crate::summaries::{Moments, Ranks};
+use crate::summaries::{Moments, Ranks, Sums};
 use crate::target::Side;
 
 /// The dataset that a check reads unless told otherwise.
@@ -37,9 +37,10 @@ pub(super) struct Rows {
 }
 
 /// Whose score stands in a column.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Model {
     side: Side,
+    noise: Option<Noise>,
     live: bool,
 }
 
@@ -52,7 +53,7 @@ impl Rows {
         let mut inputs = vec![label];
         let mut models = Vec::new();
         for (side, noise) in scores {
-            models.push(model(plan, dataset, *side)?);
+            models.push(model(plan, dataset, *side, noise.clone())?);
             inputs.push(Input::Score { side: *side, noise: noise.clone(), output: 0 });
         }
         if let Some(entity) = &columns.entity {
@@ -94,12 +95,32 @@ impl Rows {
 
     /// Asks for what a metric needs.
     pub(super) fn metric(&self, plan: &mut Plan<'_>, metric: &Metric, groupings: &[Grouping]) -> Result<MetricTicket> {
+        if let Metric::Ratio { numerator, denominator, .. } = metric {
+            let ticket = self.sums(plan, [numerator, denominator], groupings)?;
+            let what = format!("an expression of {} on dataset {}", quoted(&metric.name()), quoted(&self.dataset));
+            return Ok(MetricTicket::Sums(ticket, self.params.clone(), what));
+        }
         Ok(match metric.source() {
             Source::Moments if Moments::can_hold(&self.params) => MetricTicket::Moments(self.moments(plan, groupings)?),
             Source::Moments | Source::Ranks | Source::Sums => {
                 MetricTicket::Ranks(self.ranks(plan, groupings)?, self.params.clone())
             }
         })
+    }
+
+    /// Asks for the sums of what is above and below the line of a ratio.
+    fn sums(&self, plan: &mut Plan<'_>, parts: [&String; 2], groupings: &[Grouping]) -> Result<Ticket<Sums>> {
+        let mut inputs = self.inputs.clone();
+        for (number, model) in self.models.iter().enumerate() {
+            let threshold = threshold(&self.params.task, number);
+            inputs.extend(parts.map(|expression| Input::Sql {
+                expression: expression.clone(),
+                side: model.side,
+                noise: model.noise.clone(),
+                threshold,
+            }));
+        }
+        plan.summarise(&self.dataset, &self.params, inputs, groupings)
     }
 
     /// What the columns hold.
@@ -245,7 +266,7 @@ fn task(plan: &Plan<'_>, models: usize) -> rows::Task {
     }
 }
 
-fn model(plan: &Plan<'_>, dataset: &str, side: Side) -> Result<Model, Refusal> {
+fn model(plan: &Plan<'_>, dataset: &str, side: Side, noise: Option<Noise>) -> Result<Model, Refusal> {
     let Some(judged) = plan.target().judged(side) else {
         let problem = Problem::key(plan.here(), format!("this check compares with a {side}, and the spec has none"));
         return Err(problem.remedy(format!("add `{side}:` beside `candidate:`")).into());
@@ -254,7 +275,7 @@ fn model(plan: &Plan<'_>, dataset: &str, side: Side) -> Result<Model, Refusal> {
         let at = Path::root().key(&side.to_string()).key("column");
         number_column(plan, dataset, score, &at)?;
     }
-    Ok(Model { side, live: judged.is_live() })
+    Ok(Model { side, noise, live: judged.is_live() })
 }
 
 /// A column that a dataset must have.
@@ -281,19 +302,39 @@ fn number_column(plan: &Plan<'_>, dataset: &str, name: &str, at: &Path) -> Resul
     Err(Problem::value(at, message).remedy("write numbers to the Parquet file, for classes 0 and 1").into())
 }
 
-/// Refuses a metric of another task.
-pub(super) fn metric_fits(plan: &Plan<'_>, metric: &Metric) -> Result<(), Refusal> {
+/// The score from which on a model decides for 1, where that is known beforehand.
+fn threshold(task: &rows::Task, model: usize) -> Option<f64> {
+    match task {
+        rows::Task::Binary { threshold: rows::Threshold::From(thresholds) } => thresholds.get(model).copied(),
+        _ => None,
+    }
+}
+
+/// Refuses a metric of another task, and has the expressions of a ratio looked at.
+pub(super) fn metric_fits(plan: &mut Plan<'_>, metric: &Metric, dataset: &str) -> Result<(), Refusal> {
     let family = match plan.model().task {
         Task::Binary => Family::Binary,
         Task::Regression => Family::Regression,
         Task::Ranking => Family::Ranking,
     };
     if metric.families().contains(&family) {
+        will_evaluate(plan, metric, dataset);
         return Ok(());
     }
     let problem =
         Problem::value(&plan.at("metric"), format!("{} is not a metric of this task", quoted(&metric.name())));
     Err(problem.remedy("`modelgate explain performance.metric` says which metrics are of which task").into())
+}
+
+fn will_evaluate(plan: &mut Plan<'_>, metric: &Metric, dataset: &str) {
+    let Metric::Ratio { numerator, denominator, .. } = metric else { return };
+    let mut names = vec![SCORE];
+    names.extend(threshold(&task(plan, 1), 0).map(|_| DECISION));
+    for (key, text) in [("numerator", numerator), ("denominator", denominator)] {
+        let at = plan.at("metric").key("ratio").key(key);
+        let (dataset, text) = (dataset.to_owned(), text.clone());
+        plan.will_evaluate(Expression { at, dataset, text, names: names.clone() });
+    }
 }
 
 /// The groups that a check makes claims about: all rows, and the slices that it asks for.
@@ -328,6 +369,8 @@ fn unknown_slice(plan: &Plan<'_>, index: usize, name: &str, known: &[String]) ->
 pub(super) enum MetricTicket {
     Moments(Ticket<Moments>),
     Ranks(Ticket<Ranks>, rows::Columns),
+    /// With what is summed, for a message.
+    Sums(Ticket<Sums>, rows::Columns, String),
 }
 
 /// A summary of scored rows.
@@ -335,6 +378,7 @@ pub(super) enum MetricTicket {
 pub(super) enum Sample {
     Moments(Moments),
     Ranks(Ranks, rows::Columns),
+    Sums(Sums, rows::Columns),
 }
 
 impl MetricTicket {
@@ -345,8 +389,23 @@ impl MetricTicket {
             Self::Ranks(ticket, columns) => {
                 wrap(&answers.summary(ticket)?, grouping, |ranks| Sample::Ranks(ranks, columns.clone()))
             }
+            Self::Sums(ticket, columns, what) => {
+                let groups = answers.summary(ticket)?;
+                groups.of(grouping).iter().try_for_each(|(_, sums)| refuse_unknown_values(sums, what))?;
+                wrap(&groups, grouping, |sums| Sample::Sums(sums, columns.clone()))
+            }
         })
     }
+}
+
+/// Refuses rows on which an expression of a ratio gives no number: nobody knows what they would count.
+fn refuse_unknown_values(sums: &Sums, what: &str) -> Result<()> {
+    let unknown = sums.undefined().iter().copied().max().unwrap_or(0);
+    ensure!(
+        unknown == 0,
+        "{what} is null or not finite on {unknown} rows: write what such a row counts, as in COALESCE(..., 0)"
+    );
+    Ok(())
 }
 
 fn wrap<S: crate::summary::Summary>(
@@ -361,6 +420,7 @@ impl Sample {
     pub(super) fn rows(&self) -> &RowCounts {
         match self {
             Self::Moments(moments) => moments.rows(),
+            Self::Sums(sums, _) => sums.rows(),
             Self::Ranks(ranks, _) => ranks.rows(),
         }
     }
@@ -369,6 +429,8 @@ impl Sample {
     pub(super) fn positives(&self) -> u64 {
         match self {
             Self::Moments(moments) => moments.positives(),
+            Self::Sums(sums, columns) if columns.grouped => sums.clusters().unwrap_or(0),
+            Self::Sums(sums, _) => sums.positives(),
             Self::Ranks(ranks, columns) if columns.grouped => measure::groups(ranks, columns).0,
             Self::Ranks(ranks, _) => ranks.positives(),
         }
@@ -376,13 +438,16 @@ impl Sample {
 
     /// Adds how many entities or groups the numbers rest on, and how many groups were left out without a relevant row.
     pub(super) fn counted(&self, evidence: Evidence, clusters: Option<u64>) -> Evidence {
-        let evidence = clustered(evidence, clusters);
         match self {
+            // A ratio has no order, so it leaves no group out.
+            Self::Sums(_, columns) if columns.grouped && !columns.clustered => {
+                clusters.map_or(evidence.clone(), |groups| evidence.detail("groups", groups))
+            }
             Self::Ranks(ranks, columns) if columns.grouped => {
                 let (groups, left_out) = measure::groups(ranks, columns);
-                evidence.detail("groups", groups).detail("groups_left_out", left_out)
+                clustered(evidence, clusters).detail("groups", groups).detail("groups_left_out", left_out)
             }
-            _ => evidence,
+            _ => clustered(evidence, clusters),
         }
     }
 
@@ -391,6 +456,7 @@ impl Sample {
         match self {
             Self::Moments(moments) => measure(metric, measure::Answer::Moments(moments), weights),
             Self::Ranks(ranks, columns) => measure(metric, measure::Answer::Ranks(ranks, columns), weights),
+            Self::Sums(sums, _) => measure(metric, measure::Answer::Sums(sums), weights),
         }
     }
 }

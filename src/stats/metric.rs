@@ -285,14 +285,16 @@ pub enum Metric {
         #[schemars(range(min = 1))]
         k: u64,
     },
-    /// Any task: the sum of one SQL expression over the rows divided by the sum of another. Undefined when the lower sum
-    /// is 0.
+    /// Any task: the sum of one SQL expression over the rows divided by the sum of another, each row by its weight. An
+    /// expression sees one row: no aggregates, no subqueries, no functions that change from run to run. A row on which one
+    /// is null or not finite is an error: say what it counts, as in `COALESCE(margin, 0)`. Undefined when the lower sum is 0.
     Ratio {
         /// What the number is called.
         #[schemars(length(min = 1))]
         name: String,
         /// What is summed above the line. Beside the columns, `score` is the model's score and, for a binary task,
-        /// `decision` is 1 where it decides for 1.
+        /// `decision` is 1 where it decides for 1, else 0; they hide columns of these names. Names are in lower case unless
+        /// in double quotes.
         numerator: String,
         /// What is summed below the line: `1` for a mean over the rows.
         denominator: String,

@@ -11,5 +11,6 @@ mod onnx;
 mod scored;
 mod statistics;
 mod statistics_ranking;
+mod statistics_ratio;
 mod statistics_regression;
 mod tidy;

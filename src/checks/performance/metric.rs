@@ -71,7 +71,7 @@ impl Check for PerformanceMetric {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        shared::metric_fits(plan, &self.metric)?;
+        shared::metric_fits(plan, &self.metric, &self.data)?;
         if self.bounds().is_empty() {
             let problem = Problem::key(plan.here(), "a metric without a limit claims nothing");
             return Err(problem.remedy("add `min: 0.70` or `max: 0.50`").into());

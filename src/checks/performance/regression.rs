@@ -72,7 +72,7 @@ impl Check for PerformanceRegression {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        shared::metric_fits(plan, &self.metric)?;
+        shared::metric_fits(plan, &self.metric, &self.data)?;
         let margin = Margin::new(plan, &self.metric, self.max_drop, self.max_rise)?;
         let rows = Rows::of_both(plan, &self.data)?;
         let groupings = shared::groupings(plan, &self.slices)?;

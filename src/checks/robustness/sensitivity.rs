@@ -105,7 +105,7 @@ impl Check for RobustnessSensitivity {
             Task::Regression => Metric::Rmse,
             Task::Ranking => Metric::Ndcg { k: 10 },
         });
-        shared::metric_fits(plan, &metric)?;
+        shared::metric_fits(plan, &metric, &self.data)?;
         live_models(plan)?;
         row_ids(plan, &self.data)?;
         let mut spreads = Vec::new();
