@@ -40,6 +40,13 @@ pub enum Undefined {
         /// Rows, or clusters with rows, of label 0.
         negatives: u64,
     },
+    /// The metric is undefined in too many bootstrap replicates for an interval.
+    InReplicates {
+        /// The replicates in which it is.
+        undefined: u64,
+        /// All replicates.
+        replicates: u64,
+    },
     /// The numbers are too large for 64-bit floats.
     TooLarge,
     /// The summary at hand does not hold what the metric needs, or holds another number of models.
@@ -64,6 +71,13 @@ impl fmt::Display for Undefined {
                 write!(
                     f,
                     "too few of a class: {positives} positives and {negatives} negatives, at least 2 of each needed"
+                )
+            }
+            Self::InReplicates { undefined, replicates } => {
+                write!(
+                    f,
+                    "too few rows of what the metric rests on: it is undefined in {undefined} of {replicates} bootstrap \
+                     replicates, at most 1 % allowed for an interval"
                 )
             }
             Self::TooLarge => write!(f, "numbers too large to compute with"),
