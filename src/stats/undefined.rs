@@ -60,6 +60,13 @@ pub enum Undefined {
     },
     /// The sum below the line of a ratio is 0.
     ZeroDenominator,
+    /// The metric is undefined in too many bootstrap replicates for an interval.
+    InReplicates {
+        /// The replicates in which it is.
+        undefined: u64,
+        /// All replicates.
+        replicates: u64,
+    },
     /// The numbers are too large for 64-bit floats.
     TooLarge,
     /// The summary at hand does not hold what the metric needs, or holds another number of models.
@@ -94,6 +101,13 @@ impl fmt::Display for Undefined {
                 write!(f, "too few groups: {groups} with a relevant row, at least 2 needed for an interval")
             }
             Self::ZeroDenominator => write!(f, "the sum below the line is 0"),
+            Self::InReplicates { undefined, replicates } => {
+                write!(
+                    f,
+                    "too few rows of what the metric rests on: it is undefined in {undefined} of {replicates} bootstrap \
+                     replicates, at most 1 % allowed for an interval"
+                )
+            }
             Self::TooLarge => write!(f, "numbers too large to compute with"),
             Self::NotMeasured => write!(f, "not measured: the summary does not hold this metric for these models"),
         }
