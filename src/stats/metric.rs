@@ -235,9 +235,11 @@ pub enum Metric {
     ExplainedVariance,
     /// Regression: the mean of score minus label, in units of the label. Best at 0.
     MeanError,
-    /// Regression: the median of the absolute error, in units of the label. Lower is better.
+    /// Regression: the weighted median of the absolute error, in units of the label: midway between the two middle ones
+    /// where the weights divide evenly. Lower is better.
     MedianAbsoluteError,
-    /// Regression: the largest absolute error, in units of the label. Lower is better.
+    /// Regression: the largest absolute error of a row of any weight, in units of the label. Lower is better. Its interval
+    /// is the bootstrap's, which knows of no error larger than those seen.
     MaxError,
     /// Regression: the mean of `q (label - score)` where the label is above, `(1 - q) (score - label)` where it is below.
     /// Lower is better.
@@ -252,7 +254,8 @@ pub enum Metric {
     /// Regression: the mean of `2 (ln(score / label) + label / score - 1)`. Lower is better. Undefined when a label or a
     /// score is not positive.
     GammaDeviance,
-    /// Regression: a quantile of score minus label, in units of the label. Best at 0 for the median.
+    /// Regression: a quantile of score minus label, in units of the label: the least error up to which the rows have this
+    /// share of the weight, which is NumPy's `inverted_cdf`. Best at 0 for the median.
     ResidualQuantile {
         /// Which quantile.
         #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]

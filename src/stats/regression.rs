@@ -1,8 +1,9 @@
 //! The metrics of a regression on labelled, scored rows.
 //!
 //! Errors are score minus label. Means of a loss have the loss itself as influence; what is a function of means has the
-//! influence that the chain rule gives.
+//! influence that the chain rule gives. What depends on the order of the errors has the bootstrap's interval.
 
+use crate::stats::bootstrap;
 use crate::stats::influence::{self, Influence};
 use crate::stats::measurement::Measurement;
 use crate::stats::metric::Metric;
@@ -19,6 +20,9 @@ pub fn measure(metric: &Metric, sample: &Sample, weights: &[f64]) -> Result<Meas
         influence::measure(sample, weights, range, |model| of(metric, &Rows::new(sample, model)?))
     };
     match metric {
+        Metric::MedianAbsoluteError | Metric::MaxError | Metric::ResidualQuantile { .. } => {
+            ordered(metric, sample, weights)
+        }
         // One minus a share of variance: what is rounding is told by the share, not by a difference that may be nothing else.
         Metric::R2 | Metric::ExplainedVariance => {
             let negative = weights.iter().map(|weight| -weight).collect::<Vec<_>>();
@@ -58,6 +62,53 @@ fn of(metric: &Metric, rows: &Rows<'_>) -> Result<Influence, Undefined> {
         }
         _ => return Err(Undefined::NotMeasured),
     })
+}
+
+/// The metrics of order, whose intervals are the bootstrap's.
+fn ordered(metric: &Metric, sample: &Sample, weights: &[f64]) -> Result<Measurement, Undefined> {
+    let of_error = |error: f64| if matches!(metric, Metric::ResidualQuantile { .. }) { error } else { error.abs() };
+    let errors = |model| -> Result<Ordered, Undefined> {
+        let pairs = sample.labels.iter().zip(sample.model(model)?);
+        Ok(Ordered::new(&pairs.map(|(label, score)| of_error(score - label)).collect::<Vec<_>>()))
+    };
+    let models = (0..weights.len()).map(errors).collect::<Result<Vec<_>, _>>()?;
+    bootstrap::measure(sample, weights, range(metric, weights), |model, masses| {
+        let errors = &models[model];
+        let found = match metric {
+            Metric::ResidualQuantile { quantile } => errors.first(masses, |share| share >= *quantile),
+            Metric::MaxError => errors.last(masses),
+            _ => {
+                let lower = errors.first(masses, |share| share >= 0.5);
+                lower.zip(errors.first(masses, |share| share > 0.5)).map(|(lower, upper)| lower.midpoint(upper))
+            }
+        };
+        found.ok_or(Undefined::NoWeight)
+    })
+}
+
+/// Numbers in ascending order, each with its entry.
+struct Ordered(Vec<(f64, usize)>);
+
+impl Ordered {
+    fn new(values: &[f64]) -> Self {
+        Self(Sample::ascending(values).into_iter().map(|entry| (values[entry], entry)).collect())
+    }
+
+    /// The first number up to which the share of the mass is enough; none without mass.
+    fn first(&self, masses: &[f64], enough: impl Fn(f64) -> bool) -> Option<f64> {
+        let total = self.0.iter().map(|(_, entry)| masses[*entry]).sum::<f64>();
+        let mut below = 0.0;
+        let reached = self.0.iter().find(|(_, entry)| {
+            below += masses[*entry];
+            enough(below / total)
+        });
+        reached.map(|(value, _)| *value)
+    }
+
+    /// The last number that has mass.
+    fn last(&self, masses: &[f64]) -> Option<f64> {
+        self.0.iter().rev().find(|(_, entry)| masses[*entry] > 0.0).map(|(value, _)| *value)
+    }
 }
 
 /// The rows of one model.
