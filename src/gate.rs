@@ -10,7 +10,7 @@ use datafusion::prelude::SessionContext;
 use crate::answers::Answers;
 use crate::check::{Asked, Refusal};
 use crate::engine::{self, Progress};
-use crate::plan::{Ask, Plan};
+use crate::plan::{Ask, Expression, Plan};
 use crate::record::{Base, Record};
 use crate::report::{Report, curves};
 use crate::score::Judged;
@@ -122,6 +122,7 @@ pub fn prepare(target: &Target, entries: Vec<Entry>, threads: usize) -> Result<P
         }
     }
     problems.extend(unfit_slices(&context, target, &plan)?);
+    problems.extend(unfit_expressions(&context, target, &plan)?);
     if !problems.is_empty() {
         return Err(target.spec.problems(problems).into());
     }
@@ -210,6 +211,20 @@ fn instead(given: &str, written: Option<&Scorer>) -> Scorer {
         }
         (scorer, _) => scorer,
     }
+}
+
+/// Expressions of the spec that are no number of a row.
+fn unfit_expressions(context: &SessionContext, target: &Target, plan: &Plan<'_>) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for Expression { at, dataset, text, names } in plan.expressions() {
+        let schema = &target.dataset(dataset)?.schema;
+        if let Err(error) = engine::condition::check_number(context, schema, names, text) {
+            let beside = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+            let remedy = format!("write a number in SQL of the columns of one row, and of {beside}");
+            problems.push(Problem::value(at, error.to_string()).remedy(remedy));
+        }
+    }
+    Ok(problems)
 }
 
 /// Slices that the spec declares and a dataset cannot have.

@@ -10,7 +10,7 @@ use crate::summaries::moments::Means;
 use crate::summaries::ranks::RankColumns;
 use crate::summaries::rows::{self, Columns, Task};
 use crate::summaries::term::Term;
-use crate::summaries::{Moments, Ranks, Spread};
+use crate::summaries::{Moments, Ranks, Spread, Sums};
 
 /// What a metric can be measured on.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub enum Answer<'a> {
     Moments(&'a Moments),
     /// For any metric of labels and scores, with what the columns hold.
     Ranks(&'a Ranks, &'a Columns),
+    /// For a ratio, the one whose expressions were summed.
+    Sums(&'a Sums),
 }
 
 /// The weighted sum of a metric over the models of an answer, in the order of their score columns.
@@ -37,6 +39,7 @@ pub fn measure(metric: &Metric, answer: Answer<'_>, weights: &[f64]) -> Result<M
     }
     match answer {
         Answer::Moments(moments) => smooth(metric, moments, weights),
+        Answer::Sums(sums) => ratio(metric, sums, weights),
         Answer::Ranks(ranks, columns) => {
             let sample = sample(ranks, columns);
             match &columns.task {
@@ -77,12 +80,24 @@ pub fn share(moments: &Moments, weight: impl Fn(Cell) -> f64) -> Result<Measurem
     decisions(moments)?.share_of_cells(&weights)
 }
 
-/// The Kolmogorov-Smirnov distance between the scores of two models.
+/// The Kolmogorov-Smirnov distance between the scores of two models. Grouped rows vary with their group.
 ///
 /// # Errors
 /// With fewer than two usable rows or clusters, or without such models.
 pub fn distance(ranks: &Ranks, columns: &Columns, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
-    kolmogorov_smirnov(&sample(ranks, columns), a, b, seed)
+    let mut sample = sample(ranks, columns);
+    if sample.groups.is_some() {
+        sample.clusters = Some(ranking::units(&sample));
+    }
+    let mut distance = kolmogorov_smirnov(&sample, a, b, seed)?;
+    distance.clusters = distance.clusters.filter(|_| columns.clustered);
+    Ok(distance)
+}
+
+/// How many groups of a ranking have a relevant row, and how many have none and are left out of its metrics.
+#[must_use]
+pub fn groups(ranks: &Ranks, columns: &Columns) -> (u64, u64) {
+    ranking::count(&sample(ranks, columns))
 }
 
 /// The multiset as the statistics take it.
@@ -125,6 +140,7 @@ impl Answer<'_> {
     fn used(self) -> i64 {
         match self {
             Self::Moments(moments) => moments.rows().used,
+            Self::Sums(sums) => sums.rows().used,
             Self::Ranks(ranks, _) => ranks.rows().used,
         }
     }
@@ -132,6 +148,7 @@ impl Answer<'_> {
     fn models(self) -> usize {
         match self {
             Self::Moments(moments) => moments.models(),
+            Self::Sums(sums) => sums.models(),
             Self::Ranks(ranks, _) => ranks.models(),
         }
     }
@@ -170,6 +187,15 @@ fn decide_alike(moments: &Moments, weights: &[f64]) -> bool {
         let first = decisions.next();
         decisions.all(|decision| Some(decision) == first)
     })
+}
+
+fn ratio(metric: &Metric, sums: &Sums, weights: &[f64]) -> Result<Measurement, Undefined> {
+    match metric {
+        Metric::Ratio { .. } => {
+            joint(sums.means().ok_or(Undefined::NoRows)?).of_ratios(weights, range(metric, weights))
+        }
+        _ => Err(Undefined::NotMeasured),
+    }
 }
 
 fn decisions(moments: &Moments) -> Result<Decisions, Undefined> {

@@ -128,7 +128,7 @@ impl OnnxModel {
         let ordered = order(features, declared);
         let task = match task {
             Task::Binary => onnx::Task::Binary,
-            Task::Regression => onnx::Task::Regression,
+            Task::Regression | Task::Ranking => onnx::Task::Regression,
         };
         self.model.bind(task, &ordered, &available, &self.mapping)
     }

@@ -235,6 +235,7 @@ fn entry(index: usize, written: &Map<String, Value>) -> Result<Entry, Problem> {
 fn sense(written: &Written) -> Vec<Problem> {
     let mut problems = Vec::new();
     threshold_is_for_binary(written, &mut problems);
+    groups_are_for_ranking(written, &mut problems);
     approvers_are_people(written, &mut problems);
     scores_are_no_labels(written, &mut problems);
     slice_names_are_unique(written, &mut problems);
@@ -248,6 +249,21 @@ fn threshold_is_for_binary(written: &Written, problems: &mut Vec<Problem>) {
     if written.model.threshold.is_some() && written.model.task != Task::Binary {
         let at = Path::root().key("model").key("threshold");
         problems.push(Problem::key(&at, "a threshold is for a binary model").remedy("remove the key"));
+    }
+}
+
+fn groups_are_for_ranking(written: &Written, problems: &mut Vec<Problem>) {
+    let columns = Path::root().key("columns");
+    match (written.model.task == Task::Ranking, &written.columns.group) {
+        (true, None) => {
+            let problem = Problem::key(&columns, "a ranking without `group`: what are rows ranked within?");
+            problems.push(problem.remedy("add `group:` with the column of the query or session"));
+        }
+        (false, Some(_)) => {
+            let problem = Problem::key(&columns.key("group"), "a group is for a ranking");
+            problems.push(problem.remedy("remove the key, or write `task: ranking`"));
+        }
+        _ => {}
     }
 }
 

@@ -24,6 +24,7 @@ pub mod random;
 pub mod rank;
 pub mod ranking;
 pub mod regression;
+pub mod replicates;
 pub mod sample;
 pub mod undefined;
 pub mod weights;

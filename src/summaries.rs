@@ -9,6 +9,7 @@ pub mod presence;
 pub mod ranks;
 pub mod rows;
 pub mod spread;
+pub mod sums;
 pub mod term;
 pub mod total_order;
 pub mod wire;
@@ -18,11 +19,12 @@ pub use presence::Presence;
 pub use ranks::Ranks;
 pub use rows::{Columns, RowCounts, Task, Threshold};
 pub use spread::{Spread, SpreadParams};
+pub use sums::Sums;
 
-/// Hands the list of all summary types to the macro `$then`, as `then!(Moments, Presence, Ranks, Spread)`.
+/// Hands the list of all summary types to the macro `$then`, as `then!(Moments, Presence, Ranks, Spread, Sums)`.
 #[macro_export]
 macro_rules! for_every_summary {
     ($then:ident) => {
-        $then!(Moments, Presence, Ranks, Spread);
+        $then!(Moments, Presence, Ranks, Spread, Sums);
     };
 }

@@ -124,7 +124,7 @@ impl Check for Backtest {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        shared::metric_fits(plan, &self.metric)?;
+        shared::metric_fits(plan, &self.metric, &self.data)?;
         let margin = Margin::new(plan, &self.metric, self.max_drop, self.max_rise, self.within)?;
         instant(plan, &self.data, "time", plan.columns().time.as_deref())?;
         instant(plan, &self.data, "known_at", plan.columns().known_at.as_deref())?;

@@ -6,7 +6,7 @@ use crate::answers::{Answers, Groups};
 use crate::check::Refusal;
 use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject};
 use crate::measure::{self, measure};
-use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
+use crate::plan::{DECISION, Expression, Grouping, Input, Noise, Plan, SCORE, Ticket};
 use crate::spec::no_column;
 use crate::spec::problem::{Path, Problem, nearest, quoted};
 use crate::spec::written::{AllOrNone, Policy, Slices, Task};
@@ -14,7 +14,7 @@ use crate::stats::measurement::Measurement;
 use crate::stats::metric::{Family, Metric, Source};
 use crate::stats::undefined::Undefined;
 use crate::summaries::rows::{self, RowCounts};
-use crate::summaries::{Moments, Ranks};
+use crate::summaries::{Moments, Ranks, Sums};
 use crate::target::Side;
 
 mod margin;
@@ -40,9 +40,10 @@ pub(super) struct Rows {
 }
 
 /// Whose score stands in a column.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Model {
     side: Side,
+    noise: Option<Noise>,
     live: bool,
 }
 
@@ -55,7 +56,7 @@ impl Rows {
         let mut inputs = vec![label];
         let mut models = Vec::new();
         for (side, noise) in scores {
-            models.push(model(plan, dataset, *side)?);
+            models.push(model(plan, dataset, *side, noise.clone())?);
             inputs.push(Input::Score { side: *side, noise: noise.clone(), output: 0 });
         }
         if let Some(entity) = &columns.entity {
@@ -97,12 +98,32 @@ impl Rows {
 
     /// Asks for what a metric needs.
     pub(super) fn metric(&self, plan: &mut Plan<'_>, metric: &Metric, groupings: &[Grouping]) -> Result<MetricTicket> {
+        if let Metric::Ratio { numerator, denominator, .. } = metric {
+            let ticket = self.sums(plan, [numerator, denominator], groupings)?;
+            let what = format!("an expression of {} on dataset {}", quoted(&metric.name()), quoted(&self.dataset));
+            return Ok(MetricTicket::Sums(ticket, self.params.clone(), what));
+        }
         Ok(match metric.source() {
             Source::Moments if Moments::can_hold(&self.params) => MetricTicket::Moments(self.moments(plan, groupings)?),
             Source::Moments | Source::Ranks | Source::Sums => {
                 MetricTicket::Ranks(self.ranks(plan, groupings)?, self.params.clone())
             }
         })
+    }
+
+    /// Asks for the sums of what is above and below the line of a ratio.
+    fn sums(&self, plan: &mut Plan<'_>, parts: [&String; 2], groupings: &[Grouping]) -> Result<Ticket<Sums>> {
+        let mut inputs = self.inputs.clone();
+        for (number, model) in self.models.iter().enumerate() {
+            let threshold = threshold(&self.params.task, number);
+            inputs.extend(parts.map(|expression| Input::Sql {
+                expression: expression.clone(),
+                side: model.side,
+                noise: model.noise.clone(),
+                threshold,
+            }));
+        }
+        plan.summarise(&self.dataset, &self.params, inputs, groupings)
     }
 
     /// What the columns hold.
@@ -123,7 +144,8 @@ impl Rows {
         if let Some(obstacle) = self.obstacle_to_scores(slice, counts)? {
             return Ok(Some(obstacle));
         }
-        let short = self.too_few_of_a_class(counts, positives);
+        let few_groups = || self.too_few_groups(counts, positives);
+        let short = self.too_few_of_a_class(counts, positives).or_else(few_groups);
         Ok(short.map(|(reason, missing)| unsettled(slice, reason, missing)))
     }
 
@@ -134,6 +156,7 @@ impl Rows {
     pub(super) fn obstacle_to_scores(&self, slice: &Grouping, counts: &RowCounts) -> Result<Option<Finding>> {
         self.refuse_bad_labels(counts)?;
         self.refuse_bad_weights(counts)?;
+        self.refuse_missing_groups(counts)?;
         for (number, model) in self.models.iter().enumerate() {
             if let Some(defect) = self.defect(model, number, counts)? {
                 return Ok(Some(defect));
@@ -159,6 +182,12 @@ impl Rows {
     fn refuse_bad_weights(&self, counts: &RowCounts) -> Result<()> {
         let (bad, dataset) = (counts.bad_weights, &self.dataset);
         ensure!(bad == 0, "dataset `{dataset}` has {bad} weights that are missing, negative or not finite");
+        Ok(())
+    }
+
+    fn refuse_missing_groups(&self, counts: &RowCounts) -> Result<()> {
+        let (missing, dataset) = (counts.ungrouped, &self.dataset);
+        ensure!(missing == 0, "dataset `{dataset}` has {missing} rows without a group: a ranking is of rows in groups");
         Ok(())
     }
 
@@ -209,6 +238,14 @@ impl Rows {
             (format!("too few {what}: {found}, at least {least} needed"), rows)
         })
     }
+
+    /// The groups of a ranking are what varies, so it is they that must be many.
+    fn too_few_groups(&self, counts: &RowCounts, groups: u64) -> Option<(String, Option<u64>)> {
+        let (used, least) = (used(counts), self.policy.min_rows);
+        let rows = (groups > 0).then(|| least.saturating_sub(groups) * used.div_ceil(groups));
+        let reason = format!("too few groups with a relevant row: {groups}, at least {least} needed");
+        (self.params.task == rows::Task::Ranking && groups < least).then_some((reason, rows))
+    }
 }
 
 fn used(counts: &RowCounts) -> u64 {
@@ -228,10 +265,11 @@ fn task(plan: &Plan<'_>, models: usize) -> rows::Task {
     match plan.model().task {
         Task::Binary => rows::Task::Binary { threshold: rows::Threshold::From(vec![threshold; models]) },
         Task::Regression => rows::Task::Regression,
+        Task::Ranking => rows::Task::Ranking,
     }
 }
 
-fn model(plan: &Plan<'_>, dataset: &str, side: Side) -> Result<Model, Refusal> {
+fn model(plan: &Plan<'_>, dataset: &str, side: Side, noise: Option<Noise>) -> Result<Model, Refusal> {
     let Some(judged) = plan.target().judged(side) else {
         let problem = Problem::key(plan.here(), format!("this check compares with a {side}, and the spec has none"));
         return Err(problem.remedy(format!("add `{side}:` beside `candidate:`")).into());
@@ -240,7 +278,7 @@ fn model(plan: &Plan<'_>, dataset: &str, side: Side) -> Result<Model, Refusal> {
         let at = Path::root().key(&side.to_string()).key("column");
         number_column(plan, dataset, score, &at)?;
     }
-    Ok(Model { side, live: judged.is_live() })
+    Ok(Model { side, noise, live: judged.is_live() })
 }
 
 /// A column that a dataset must have.
@@ -267,18 +305,39 @@ fn number_column(plan: &Plan<'_>, dataset: &str, name: &str, at: &Path) -> Resul
     Err(Problem::value(at, message).remedy("write numbers to the Parquet file, for classes 0 and 1").into())
 }
 
-/// Refuses a metric of another task.
-pub(super) fn metric_fits(plan: &Plan<'_>, metric: &Metric) -> Result<(), Refusal> {
+/// The score from which on a model decides for 1, where that is known beforehand.
+fn threshold(task: &rows::Task, model: usize) -> Option<f64> {
+    match task {
+        rows::Task::Binary { threshold: rows::Threshold::From(thresholds) } => thresholds.get(model).copied(),
+        _ => None,
+    }
+}
+
+/// Refuses a metric of another task, and has the expressions of a ratio looked at.
+pub(super) fn metric_fits(plan: &mut Plan<'_>, metric: &Metric, dataset: &str) -> Result<(), Refusal> {
     let family = match plan.model().task {
         Task::Binary => Family::Binary,
         Task::Regression => Family::Regression,
+        Task::Ranking => Family::Ranking,
     };
     if metric.families().contains(&family) {
+        will_evaluate(plan, metric, dataset);
         return Ok(());
     }
     let problem =
         Problem::value(&plan.at("metric"), format!("{} is not a metric of this task", quoted(&metric.name())));
     Err(problem.remedy("`modelgate explain performance.metric` says which metrics are of which task").into())
+}
+
+fn will_evaluate(plan: &mut Plan<'_>, metric: &Metric, dataset: &str) {
+    let Metric::Ratio { numerator, denominator, .. } = metric else { return };
+    let mut names = vec![SCORE];
+    names.extend(threshold(&task(plan, 1), 0).map(|_| DECISION));
+    for (key, text) in [("numerator", numerator), ("denominator", denominator)] {
+        let at = plan.at("metric").key("ratio").key(key);
+        let (dataset, text) = (dataset.to_owned(), text.clone());
+        plan.will_evaluate(Expression { at, dataset, text, names: names.clone() });
+    }
 }
 
 /// The groups that a check makes claims about: all rows, and the slices that it asks for.
@@ -313,6 +372,8 @@ fn unknown_slice(plan: &Plan<'_>, index: usize, name: &str, known: &[String]) ->
 pub(super) enum MetricTicket {
     Moments(Ticket<Moments>),
     Ranks(Ticket<Ranks>, rows::Columns),
+    /// With what is summed, for a message.
+    Sums(Ticket<Sums>, rows::Columns, String),
 }
 
 /// A summary of scored rows.
@@ -320,6 +381,7 @@ pub(super) enum MetricTicket {
 pub(super) enum Sample {
     Moments(Moments),
     Ranks(Ranks, rows::Columns),
+    Sums(Sums, rows::Columns),
 }
 
 impl MetricTicket {
@@ -330,8 +392,23 @@ impl MetricTicket {
             Self::Ranks(ticket, columns) => {
                 wrap(&answers.summary(ticket)?, grouping, |ranks| Sample::Ranks(ranks, columns.clone()))
             }
+            Self::Sums(ticket, columns, what) => {
+                let groups = answers.summary(ticket)?;
+                groups.of(grouping).iter().try_for_each(|(_, sums)| refuse_unknown_values(sums, what))?;
+                wrap(&groups, grouping, |sums| Sample::Sums(sums, columns.clone()))
+            }
         })
     }
+}
+
+/// Refuses rows on which an expression of a ratio gives no number: nobody knows what they would count.
+fn refuse_unknown_values(sums: &Sums, what: &str) -> Result<()> {
+    let unknown = sums.undefined().iter().copied().max().unwrap_or(0);
+    ensure!(
+        unknown == 0,
+        "{what} is null or not finite on {unknown} rows: write what such a row counts, as in COALESCE(..., 0)"
+    );
+    Ok(())
 }
 
 fn wrap<S: crate::summary::Summary>(
@@ -346,14 +423,34 @@ impl Sample {
     pub(super) fn rows(&self) -> &RowCounts {
         match self {
             Self::Moments(moments) => moments.rows(),
+            Self::Sums(sums, _) => sums.rows(),
             Self::Ranks(ranks, _) => ranks.rows(),
         }
     }
 
+    /// What there may be too few of beside rows: those with label 1, or the groups of a ranking with a relevant row.
     pub(super) fn positives(&self) -> u64 {
         match self {
             Self::Moments(moments) => moments.positives(),
+            Self::Sums(sums, columns) if columns.grouped => sums.clusters().unwrap_or(0),
+            Self::Sums(sums, _) => sums.positives(),
+            Self::Ranks(ranks, columns) if columns.grouped => measure::groups(ranks, columns).0,
             Self::Ranks(ranks, _) => ranks.positives(),
+        }
+    }
+
+    /// Adds how many entities or groups the numbers rest on, and how many groups were left out without a relevant row.
+    pub(super) fn counted(&self, evidence: Evidence, clusters: Option<u64>) -> Evidence {
+        match self {
+            // A ratio has no order, so it leaves no group out.
+            Self::Sums(_, columns) if columns.grouped && !columns.clustered => {
+                clusters.map_or(evidence.clone(), |groups| evidence.detail("groups", groups))
+            }
+            Self::Ranks(ranks, columns) if columns.grouped => {
+                let (groups, left_out) = measure::groups(ranks, columns);
+                clustered(evidence, clusters).detail("groups", groups).detail("groups_left_out", left_out)
+            }
+            _ => clustered(evidence, clusters),
         }
     }
 
@@ -362,6 +459,7 @@ impl Sample {
         match self {
             Self::Moments(moments) => measure(metric, measure::Answer::Moments(moments), weights),
             Self::Ranks(ranks, columns) => measure(metric, measure::Answer::Ranks(ranks, columns), weights),
+            Self::Sums(sums, _) => measure(metric, measure::Answer::Sums(sums), weights),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::{AggregateUDF, Expr, grouping_set, ident, lit};
 use datafusion::prelude::SessionContext;
 
@@ -13,7 +14,7 @@ use super::group::{self, Groups};
 use super::udaf;
 use super::view::View;
 use crate::plan::{Grouping, Input, SummaryAsk};
-use crate::summaries::{Moments, Presence, Ranks, Spread};
+use crate::summaries::{Moments, Presence, Ranks, Spread, Sums};
 use crate::summary::Summary;
 use crate::target::Target;
 
@@ -57,7 +58,7 @@ async fn together(
     let inputs = distinct(asks);
 
     let mut columns = groups.columns(context, rows.schema(), view)?;
-    for (number, input) in inputs.iter().enumerate() {
+    for (number, input) in inputs.iter().enumerate().filter(|(_, input)| !is_sql(input)) {
         columns.push(view.input(input)?.alias(input_name(number)));
     }
     // A projection needs a column even where a summary needs none.
@@ -69,8 +70,36 @@ async fn together(
     let sets = groups.sets();
     let by = if sets.is_empty() { Vec::new() } else { vec![grouping_set(sets)] };
     let aggregates = if by.is_empty() { aggregates.split_off(groups.flags().len()) } else { aggregates };
-    let batches = rows.select(columns)?.aggregate(by, aggregates)?.collect().await?;
+    let rows = evaluated(context, view, rows, columns, &inputs)?;
+    let batches = rows.aggregate(by, aggregates)?.collect().await?;
     decode(&batches, &groups, asks)
+}
+
+/// The rows with these columns and, in a step of its own so that no model scores a row twice, the expressions of the spec.
+fn evaluated(
+    context: &SessionContext,
+    view: &View<'_>,
+    rows: DataFrame,
+    columns: Vec<Expr>,
+    inputs: &[Input],
+) -> Result<DataFrame> {
+    if !inputs.iter().any(is_sql) {
+        return Ok(rows.select(columns)?);
+    }
+    let mut named = columns.iter().map(|column| ident(column.schema_name().to_string())).collect::<Vec<_>>();
+    let rows = rows.select(columns.into_iter().chain(view.raw()).collect::<Vec<_>>())?;
+    for (number, input) in inputs.iter().enumerate() {
+        let Input::Sql { expression, side, noise, threshold } = input else { continue };
+        let score = Input::Score { side: *side, noise: noise.clone(), output: 0 };
+        let score = inputs.iter().position(|input| *input == score).context("an expression without its score")?;
+        let value = view.sql(context, expression, &ident(input_name(score)), *threshold)?;
+        named.push(value.alias(input_name(number)));
+    }
+    Ok(rows.select(named)?)
+}
+
+fn is_sql(input: &Input) -> bool {
+    matches!(input, Input::Sql { .. })
 }
 
 fn union<'a>(groupings: impl Iterator<Item = &'a [Grouping]>) -> Vec<Grouping> {

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::dataframe::DataFrame;
 use datafusion::functions::expr_fn::{date_trunc, round};
 use datafusion::functions_aggregate::expr_fn::{count, min};
 use datafusion::logical_expr::{Expr, JoinType, cast, ident, lit, when};
 use datafusion::prelude::SessionContext;
 
+use super::condition;
 use super::functions::{Key, Noise as NoiseFunction, Progress, Quantile, Score, Uniform};
 use super::session;
-use crate::plan::{Input, Noise, Window};
+use crate::plan::{DECISION, Input, Noise, SCORE, Window};
 use crate::score::{OnnxModel, Predictions, Resampled, Scorer};
 use crate::spec::written::Columns;
 use crate::stats::random;
@@ -54,9 +56,41 @@ impl<'t> View<'t> {
             Input::Entity => self.columns().entity.as_deref().map_or_else(|| lit(ScalarValue::UInt64(None)), key),
             Input::Weight => self.columns().weight.as_deref().map_or_else(|| lit(1.0), |weight| number(ident(weight))),
             Input::Group => self.columns().group.as_deref().map_or_else(|| lit(ScalarValue::UInt64(None)), key),
+            Input::Sql { .. } => bail!("an expression stands beside the score that it may name"),
             Input::Number(column) => number(ident(column)),
             Input::Column(column) => ident(column),
         })
+    }
+
+    /// An SQL expression of the spec where `score` is a column that holds the score of a model.
+    pub(super) fn sql(
+        &self,
+        context: &SessionContext,
+        expression: &str,
+        score: &Expr,
+        threshold: Option<f64>,
+    ) -> Result<Expr> {
+        let decision = threshold.map(|threshold| when(score.clone().gt_eq(lit(threshold)), lit(1.0)));
+        let decision =
+            decision.map(|mut decided| decided.when(score.clone().is_not_null(), lit(0.0)).end()).transpose()?;
+        let names = [(SCORE, Some(score.clone())), (DECISION, decision)];
+        let names = names.into_iter().filter_map(|(name, value)| Some((name, value?))).collect::<Vec<_>>();
+        let known = names.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        let parsed = condition::parse(context, &condition::with_names(&self.dataset.schema, &known)?, expression)?;
+        // From the leaves up, so that a column of the data that is called `score` and holds the score stays what it is.
+        let put = parsed.transform_up(|node| {
+            let value = match &node {
+                Expr::Column(column) => names.iter().find(|(name, _)| column.name == *name),
+                _ => None,
+            };
+            Ok(value.map_or_else(|| Transformed::no(node.clone()), |(_, value)| Transformed::yes(value.clone())))
+        })?;
+        Ok(number(put.data))
+    }
+
+    /// The columns of the dataset as they are.
+    pub(super) fn raw(&self) -> impl Iterator<Item = Expr> {
+        self.dataset.schema.fields().iter().map(|field| ident(field.name()))
     }
 
     /// The first instant of a row's window.

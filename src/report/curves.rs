@@ -56,7 +56,8 @@ pub fn ask(plan: &mut Plan<'_>) -> Result<Option<Asked>> {
         Ask::Summary(ask) if compares(&ask.inputs) => Some(ask.clone()),
         _ => None,
     });
-    let Some(like) = found else { return Ok(None) };
+    let Some(mut like) = found else { return Ok(None) };
+    like.inputs.retain(|input| !matches!(input, Input::Sql { .. }));
     let columns: Columns = serde_json::from_str(&like.params)?;
     let ticket = plan.summarise(&like.dataset, &columns, like.inputs, &[Grouping::All])?;
     Ok(Some(Asked { dataset: like.dataset, columns, ticket }))

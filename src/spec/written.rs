@@ -72,6 +72,8 @@ pub enum Task {
     Binary,
     /// A number; the score is the number.
     Regression,
+    /// An order of the rows within each `columns.group`; the label is a row's relevance, and a higher score stands before.
+    Ranking,
 }
 
 /// How much depends on a model.
@@ -163,7 +165,8 @@ pub struct Columns {
     /// Identifies a row. Needed to join predictions and for noise that is the same on every run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What the model should have predicted: 0 and 1, or true and false, for a binary task; a number for a regression.
+    /// What the model should have predicted: 0 and 1, or true and false, for a binary task; a number for a regression;
+    /// the relevance, a number of at least 0, for a ranking.
     pub label: String,
     /// When the event happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,7 +180,8 @@ pub struct Columns {
     /// What a row counts for: a number of at least 0. Every row counts 1 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
-    /// What a row is ranked within: a query, a session. For the ranking task.
+    /// What a row is ranked within: a query, a session. For the ranking task, and needed there. Groups are independent, or
+    /// entities where `entity` is given. A slice that cuts through a group ranks what it has of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// What the model may see, in the order of a matrix input.
@@ -276,7 +280,7 @@ pub struct Policy {
     pub false_ship: f64,
     /// What an undecided claim does to the gate.
     pub on_inconclusive: OnInconclusive,
-    /// The rows that a slice needs before a claim about it is tested.
+    /// The rows that a slice needs before a claim about it is tested; for a ranking, the groups with a relevant row.
     pub min_rows: u64,
     /// The rows of each class that a slice needs before a claim about it is tested (binary models).
     pub min_positives: u64,

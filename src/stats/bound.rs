@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_break_needs_the_rows_of_its_own_level() {
         let law = Law::Studentised { error: 0.01, reference: Reference::Normal };
-        let rows = |value, bounds: &[Bound], level| rows_to_break(&tests(value, law, bounds), level);
+        let rows = |value, bounds: &[Bound], level| rows_to_break(&tests(value, law.clone(), bounds), level);
         let expected = |standard_errors: f64, level: f64| {
             Some((((Reference::Normal.critical(level) / standard_errors).powi(2) - 1.0) * 1000.0).ceil() as u64)
         };

@@ -1,9 +1,12 @@
 //! A measured metric, or a weighted sum of metrics, with its interval and its tests.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::stats::distribution::Reference;
 use crate::stats::proportion::{PairedDifference, Proportion, unseen, unseen_statistic};
+use crate::stats::replicates::Replicates;
 
 /// How an interval and its p-values were computed.
 ///
@@ -28,6 +31,10 @@ pub enum Method {
     DelongPaired,
     /// Obuchowski (1997): `DeLong` with clusters, and Student's t. From 20 clusters on.
     Obuchowski,
+    /// The bias-corrected and accelerated interval of a Poisson bootstrap of rows (Efron 1987).
+    Bootstrap,
+    /// The same with all rows of a cluster, or a group, drawn together.
+    BootstrapClustered,
     /// No variation was seen, so the interval is what may have gone unseen in as many rows or clusters.
     Unvaried,
     /// Every row agrees on the value, so the interval is a point.
@@ -46,6 +53,8 @@ impl Method {
             Self::Delong => "delong",
             Self::DelongPaired => "delong-paired",
             Self::Obuchowski => "obuchowski",
+            Self::Bootstrap => "bootstrap",
+            Self::BootstrapClustered => "bootstrap-clustered",
             Self::Unvaried => "unvaried",
             Self::Constant => "constant",
         }
@@ -72,7 +81,7 @@ pub struct Measurement {
 }
 
 /// The sampling law of the value.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Law {
     /// The value does not vary. The models agree to the bit on every row, or all losses are equal: nothing in the data
     /// speaks of another value, and a self-comparison must come out exact.
@@ -83,6 +92,8 @@ pub(crate) enum Law {
     Share(Proportion, Scale),
     /// The value is a paired difference of shares.
     Difference(PairedDifference),
+    /// The value varies as its bootstrap replicates.
+    Replicates(Arc<Replicates>),
     /// No variation in this many trials, each of which can move the value by at most `step`.
     Unvaried { trials: f64, step: f64 },
 }
@@ -115,12 +126,13 @@ impl Measurement {
     pub fn interval(&self, alpha_per_side: f64) -> (f64, f64) {
         let z = self.reference().critical(alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
         let around = |half: f64| (self.value - half, self.value + half);
-        let (low, high) = match self.law {
+        let (low, high) = match &self.law {
             Law::Point => around(0.0),
             Law::Studentised { error, .. } => self.axis().interval(self.value, z * error),
+            Law::Replicates(replicates) => replicates.interval(z),
             Law::Share(share, scale) => scale.interval(share.interval(z)),
             Law::Difference(difference) => difference.interval(z),
-            Law::Unvaried { trials, step } => around(step * unseen(trials, z)),
+            &Law::Unvaried { trials, step } => around(step * unseen(trials, z)),
         };
         (low.max(self.range.0), high.min(self.range.1))
     }
@@ -128,22 +140,23 @@ impl Measurement {
     /// The one-sided p-value of "the truth is at least `limit`" against "it is below".
     #[must_use]
     pub fn p_below(&self, limit: f64) -> f64 {
-        self.reference().at_most(self.statistic(limit))
+        self.reference().at_most(self.statistics(limit)[1])
     }
 
     /// The one-sided p-value of "the truth is at most `limit`" against "it is above".
     #[must_use]
     pub fn p_above(&self, limit: f64) -> f64 {
-        self.reference().at_most(-self.statistic(limit))
+        self.reference().at_most(-self.statistics(limit)[0])
     }
 
     /// The standard error: estimated, or for a score method that of the plug-in variance; 0 without variation.
     #[must_use]
     pub fn standard_error(&self) -> f64 {
-        match self.law {
+        match &self.law {
             Law::Point | Law::Unvaried { .. } => 0.0,
-            Law::Studentised { error, .. } => error,
-            Law::Share(share, scale) => scale.standard_error(share),
+            Law::Studentised { error, .. } => *error,
+            Law::Share(share, scale) => scale.standard_error(*share),
+            Law::Replicates(replicates) => replicates.standard_error(),
             Law::Difference(PairedDifference { trials, gained, lost }) => {
                 ((gained + lost) / trials - self.value * self.value).max(0.0).sqrt() / trials.sqrt()
             }
@@ -157,8 +170,9 @@ impl Measurement {
     /// decided already; none when the estimate sits on the limit or does not vary.
     #[must_use]
     pub fn needs_rows(&self, limit: f64, alpha_per_side: f64) -> Option<u64> {
-        let statistic = self.statistic(limit).abs();
-        if statistic == 0.0 || statistic.is_infinite() {
+        let [above, below] = self.statistics(limit);
+        let statistic = above.max(-below);
+        if statistic <= 0.0 || statistic.is_infinite() {
             return None;
         }
         let mut factor = 1.0;
@@ -169,17 +183,20 @@ impl Measurement {
         Some(((factor - 1.0) * self.rows as f64).ceil() as u64)
     }
 
-    /// How far the value is above `limit`, in standard errors under "the truth is `limit`".
-    fn statistic(&self, limit: f64) -> f64 {
+    /// How far the value is above `limit`, in standard errors under "the truth is `limit`": for the test of "at most
+    /// `limit`", and for that of "at least `limit`", which may differ.
+    fn statistics(&self, limit: f64) -> [f64; 2] {
         let excess = self.value - limit;
-        match self.law {
+        let statistic = match &self.law {
+            Law::Replicates(replicates) => return replicates.statistics(limit),
             _ if excess == 0.0 => 0.0,
             Law::Point => f64::INFINITY.copysign(excess),
             Law::Studentised { error, .. } => self.axis().excess(self.value, limit) / error,
             Law::Share(share, scale) => share.statistic(scale.share(limit)),
             Law::Difference(difference) => difference.statistic(limit),
-            Law::Unvaried { trials, step } => unseen_statistic(trials, excess.abs() / step).copysign(excess),
-        }
+            &Law::Unvaried { trials, step } => unseen_statistic(trials, excess.abs() / step).copysign(excess),
+        };
+        [statistic; 2]
     }
 
     /// The axis along which the value is studentised; a value at an end of its range has none but its own.
@@ -194,11 +211,14 @@ impl Measurement {
 
     /// The reference distribution with `factor` times as many rows.
     fn reference_after(&self, factor: f64) -> Reference {
-        match self.law {
-            Law::Studentised { reference: Reference::Student(degrees), .. } => {
-                Reference::Student((degrees + 1.0) * factor - 1.0)
-            }
+        let reference = match &self.law {
+            Law::Studentised { reference, .. } => *reference,
+            Law::Replicates(replicates) => replicates.reference(),
             _ => Reference::Normal,
+        };
+        match reference {
+            Reference::Student(degrees) => Reference::Student((degrees + 1.0) * factor - 1.0),
+            Reference::Normal => Reference::Normal,
         }
     }
 }

@@ -98,7 +98,8 @@ pub enum Metric {
         share: f64,
     },
     /// Binary: the share of label 1 among the `k` rows with the highest scores. Ranking: the mean over the groups of the
-    /// share of relevant rows among the first `k`. Ties in proportion. Higher is better.
+    /// relevant rows among the first `k` over `k`, also where a group has fewer rows. Ties in proportion. Higher is
+    /// better.
     PrecisionAtK {
         /// How many rows, for a ranking in each group.
         #[schemars(range(min = 1))]
@@ -234,9 +235,11 @@ pub enum Metric {
     ExplainedVariance,
     /// Regression: the mean of score minus label, in units of the label. Best at 0.
     MeanError,
-    /// Regression: the median of the absolute error, in units of the label. Lower is better.
+    /// Regression: the weighted median of the absolute error, in units of the label: midway between the two middle ones
+    /// where the weights divide evenly. Lower is better.
     MedianAbsoluteError,
-    /// Regression: the largest absolute error, in units of the label. Lower is better.
+    /// Regression: the largest absolute error of a row of any weight, in units of the label. Lower is better. Its interval
+    /// is the bootstrap's, which knows of no error larger than those seen.
     MaxError,
     /// Regression: the mean of `q (label - score)` where the label is above, `(1 - q) (score - label)` where it is below.
     /// Lower is better.
@@ -251,15 +254,17 @@ pub enum Metric {
     /// Regression: the mean of `2 (ln(score / label) + label / score - 1)`. Lower is better. Undefined when a label or a
     /// score is not positive.
     GammaDeviance,
-    /// Regression: a quantile of score minus label, in units of the label. Best at 0 for the median.
+    /// Regression: a quantile of score minus label, in units of the label: the least error up to which the rows have this
+    /// share of the weight, which is NumPy's `inverted_cdf`. Best at 0 for the median.
     ResidualQuantile {
         /// Which quantile.
         #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
         quantile: f64,
     },
     /// Ranking: the mean over the groups of the discounted cumulative gain of the first `k` over the best possible, gains
-    /// linear in the label and discounts `log2(1 + place)`; ties are averaged, as in scikit-learn. Higher is better.
-    /// Groups without a positive label are left out. Undefined when all are.
+    /// linear in the label and discounts `log2(1 + place)`, as in scikit-learn. As for every metric of a ranking, rows are
+    /// relevant when their label is above 0; rows of equal score count as the mean over all their orders; a group weighs
+    /// the mean of its rows' weights; groups without a relevant row are left out. Higher is better. Undefined when all are.
     Ndcg {
         /// How many places.
         #[schemars(range(min = 1))]
@@ -283,14 +288,16 @@ pub enum Metric {
         #[schemars(range(min = 1))]
         k: u64,
     },
-    /// Any task: the sum of one SQL expression over the rows divided by the sum of another. Undefined when the lower sum
-    /// is 0.
+    /// Any task: the sum of one SQL expression over the rows divided by the sum of another, each row by its weight. An
+    /// expression sees one row: no aggregates, no subqueries, no functions that change from run to run. A row on which one
+    /// is null or not finite is an error: say what it counts, as in `COALESCE(margin, 0)`. Undefined when the lower sum is 0.
     Ratio {
         /// What the number is called.
         #[schemars(length(min = 1))]
         name: String,
         /// What is summed above the line. Beside the columns, `score` is the model's score and, for a binary task,
-        /// `decision` is 1 where it decides for 1.
+        /// `decision` is 1 where it decides for 1, else 0; they hide columns of these names. Names are in lower case unless
+        /// in double quotes.
         numerator: String,
         /// What is summed below the line: `1` for a mean over the rows.
         denominator: String,

@@ -76,6 +76,7 @@ impl Trial {
         let (noise, scale, range) = match value.law {
             Law::Point | Law::Unvaried { .. } => return None,
             Law::Studentised { error, .. } => (Noise::Constant(error), None, value.range),
+            Law::Replicates(_) => (Noise::Constant(value.standard_error()), None, value.range),
             Law::Share(share, scale) => (Noise::Share { trials: share.trials }, Some(scale), (0.0, 1.0)),
             Law::Difference(difference) => (Noise::Difference(difference), None, (-1.0, 1.0)),
         };
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn two_ends_are_passed_together() {
         let law = Law::Studentised { error: 0.004, reference: Reference::Normal };
-        let ends = [Bound::AtLeast(-0.01), Bound::AtMost(0.01)].map(|bound| test(law, bound, 0.0));
+        let ends = [Bound::AtLeast(-0.01), Bound::AtMost(0.01)].map(|bound| test(law.clone(), bound, 0.0));
         let both = of_claim(&ends, 0.02, 0.05).unwrap();
         let z = Reference::Normal.critical(0.05);
         assert!(near(both.passes, 2.0 * Reference::Normal.at_most(0.01 / 0.004 - z) - 1.0));

@@ -40,6 +40,33 @@ pub enum Undefined {
         /// Rows, or clusters with rows, of label 0.
         negatives: u64,
     },
+    /// All rows have the same label, where the metric compares with how labels vary.
+    ConstantLabels,
+    /// Labels or scores lie where the metric is not defined.
+    OutsideDomain {
+        /// Rows that do.
+        rows: u64,
+        /// What would be needed.
+        needed: &'static str,
+    },
+    /// All usable rows weigh 0.
+    NoWeight,
+    /// No group has a relevant row.
+    NothingRelevant,
+    /// Too few groups with a relevant row for an interval.
+    TooFewGroups {
+        /// Groups with a relevant row.
+        groups: u64,
+    },
+    /// The sum below the line of a ratio is 0.
+    ZeroDenominator,
+    /// The metric is undefined in too many bootstrap replicates for an interval.
+    InReplicates {
+        /// The replicates in which it is.
+        undefined: u64,
+        /// All replicates.
+        replicates: u64,
+    },
     /// The numbers are too large for 64-bit floats.
     TooLarge,
     /// The summary at hand does not hold what the metric needs, or holds another number of models.
@@ -64,6 +91,21 @@ impl fmt::Display for Undefined {
                 write!(
                     f,
                     "too few of a class: {positives} positives and {negatives} negatives, at least 2 of each needed"
+                )
+            }
+            Self::ConstantLabels => write!(f, "constant labels: all rows have the same one"),
+            Self::OutsideDomain { rows, needed } => write!(f, "not defined on {rows} rows: it needs {needed}"),
+            Self::NoWeight => write!(f, "no weight: all usable rows weigh 0"),
+            Self::NothingRelevant => write!(f, "nothing relevant: no group has a row with a label above 0"),
+            Self::TooFewGroups { groups } => {
+                write!(f, "too few groups: {groups} with a relevant row, at least 2 needed for an interval")
+            }
+            Self::ZeroDenominator => write!(f, "the sum below the line is 0"),
+            Self::InReplicates { undefined, replicates } => {
+                write!(
+                    f,
+                    "too few rows of what the metric rests on: it is undefined in {undefined} of {replicates} bootstrap \
+                     replicates, at most 1 % allowed for an interval"
                 )
             }
             Self::TooLarge => write!(f, "numbers too large to compute with"),

@@ -272,7 +272,7 @@ fn cell(task: &Task, row: &Row<'_>) -> usize {
     decisions << 1 | usize::from(row.label == 1.0)
 }
 
-fn add_products(sums: &mut [ExactSum], terms: &[f64]) {
+pub(super) fn add_products(sums: &mut [ExactSum], terms: &[f64]) {
     for j in 0..terms.len() {
         for i in 0..=j {
             sums[pair(i, j)].add_product(terms[i], terms[j]);
@@ -281,12 +281,12 @@ fn add_products(sums: &mut [ExactSum], terms: &[f64]) {
 }
 
 /// How many pairs `i <= j` there are of `k` models.
-fn pairs(k: usize) -> usize {
+pub(super) fn pairs(k: usize) -> usize {
     k * (k + 1) / 2
 }
 
 /// The index of the pair `i <= j`, the same for every number of models.
-fn pair(i: usize, j: usize) -> usize {
+pub(super) fn pair(i: usize, j: usize) -> usize {
     pairs(j) + i
 }
 
@@ -297,11 +297,11 @@ fn multinomial(rows: u64, cells: &[u64], i: usize, j: usize) -> f64 {
     comoment as f64 / (rows as f64).powi(2) / rows.saturating_sub(1).max(1) as f64
 }
 
-fn square(size: usize, entry: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
+pub(super) fn square(size: usize, entry: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
     (0..size).map(|i| (0..size).map(|j| entry(i, j)).collect()).collect()
 }
 
-fn add_outer(matrix: &mut [Vec<f64>], vector: &[f64]) {
+pub(super) fn add_outer(matrix: &mut [Vec<f64>], vector: &[f64]) {
     for (row, x) in matrix.iter_mut().zip(vector) {
         row.iter_mut().zip(vector).for_each(|(entry, y)| *entry += x * y);
     }
@@ -312,12 +312,12 @@ fn add_cells(cells: &mut Vec<i64>, more: &[i64]) {
     cells.iter_mut().zip(more).for_each(|(count, more)| *count = count.saturating_add(*more));
 }
 
-fn merge_sums(sums: &mut Vec<ExactSum>, more: &[ExactSum]) {
+pub(super) fn merge_sums(sums: &mut Vec<ExactSum>, more: &[ExactSum]) {
     sums.resize(sums.len().max(more.len()), ExactSum::default());
     sums.iter_mut().zip(more).for_each(|(sum, more)| sum.merge(more));
 }
 
-fn read_sums(mut wire: &[i64]) -> Result<Vec<ExactSum>> {
+pub(super) fn read_sums(mut wire: &[i64]) -> Result<Vec<ExactSum>> {
     let mut sums = Vec::new();
     while !wire.is_empty() {
         sums.push(ExactSum::read(&mut wire)?);
@@ -325,6 +325,6 @@ fn read_sums(mut wire: &[i64]) -> Result<Vec<ExactSum>> {
     Ok(sums)
 }
 
-fn heap_size(sums: &[ExactSum]) -> usize {
+pub(super) fn heap_size(sums: &[ExactSum]) -> usize {
     size_of_val(sums) + sums.iter().map(ExactSum::heap_size).sum::<usize>()
 }

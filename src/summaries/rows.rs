@@ -81,6 +81,8 @@ pub struct RowCounts {
     pub bad_labels: i64,
     /// Rows whose weight is null, negative or not finite.
     pub bad_weights: i64,
+    /// Rows whose group is null.
+    pub ungrouped: i64,
     /// Rows whose score is null.
     pub missing: Vec<i64>,
     /// Rows whose score is not finite, or so far from the label that the squared error is not.
@@ -93,6 +95,8 @@ pub struct RowCounts {
 /// A row without defects.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
+    /// Where it stands in its batch.
+    pub index: usize,
     /// The cluster; 0 when rows are not clustered.
     pub cluster: u64,
     /// What the row weighs.
@@ -123,7 +127,8 @@ impl RowCounts {
             if self.take_row(columns, &batch, row, &mut scores) {
                 let (cluster, group) = (key(batch.clusters, row), key(batch.groups, row));
                 let weight = batch.weights.map_or(1.0, |weights| weights.value(row) + 0.0);
-                each(Row { cluster, weight, group, label: batch.label.value(row) + 0.0, scores: &scores });
+                let label = batch.label.value(row) + 0.0;
+                each(Row { index: row, cluster, weight, group, label, scores: &scores });
             }
         }
         Ok(())
@@ -131,7 +136,7 @@ impl RowCounts {
 
     /// Takes in the rows that `other` has counted.
     pub fn merge(&mut self, other: Self) {
-        let Self { rows, used, unlabelled, bad_labels, bad_weights, .. } = other;
+        let Self { rows, used, unlabelled, bad_labels, bad_weights, ungrouped, .. } = other;
         let Self { missing, not_finite, out_of_range, smallest_bad_label, .. } = other;
         self.resize(missing.len());
         self.rows = self.rows.saturating_add(rows);
@@ -139,6 +144,7 @@ impl RowCounts {
         self.unlabelled = self.unlabelled.saturating_add(unlabelled);
         self.bad_labels = self.bad_labels.saturating_add(bad_labels);
         self.bad_weights = self.bad_weights.saturating_add(bad_weights);
+        self.ungrouped = self.ungrouped.saturating_add(ungrouped);
         add(&mut self.missing, &missing);
         add(&mut self.not_finite, &not_finite);
         add(&mut self.out_of_range, &out_of_range);
@@ -149,7 +155,7 @@ impl RowCounts {
     #[must_use]
     pub fn write(&self) -> Vec<i64> {
         let label = [i64::from(self.smallest_bad_label.is_some()), self.smallest_bad_label.unwrap_or(0)];
-        let fixed = [self.rows, self.used, self.unlabelled, self.bad_labels, self.bad_weights];
+        let fixed = [self.rows, self.used, self.unlabelled, self.bad_labels, self.bad_weights, self.ungrouped];
         let lists = [&self.missing[..], &self.not_finite, &self.out_of_range].concat();
         [&fixed[..], &label, &lists].concat()
     }
@@ -159,13 +165,13 @@ impl RowCounts {
     /// # Errors
     /// When the integers are not what it makes.
     pub fn read(wire: &[i64]) -> Result<Self> {
-        let (&[rows, used, unlabelled, bad_labels, bad_weights, has_label, label], lists) =
+        let (&[rows, used, unlabelled, bad_labels, bad_weights, ungrouped, has_label, label], lists) =
             wire.split_first_chunk().context("row counts that end early")?;
         ensure!(lists.len() % 3 == 0, "row counts of models that do not agree in number");
         let list = |index: usize| lists[index * lists.len() / 3..(index + 1) * lists.len() / 3].to_vec();
         let [missing, not_finite, out_of_range] = std::array::from_fn(list);
         let smallest_bad_label = (has_label == 1).then_some(label);
-        let counts = Self { rows, used, unlabelled, bad_labels, bad_weights, ..Self::default() };
+        let counts = Self { rows, used, unlabelled, bad_labels, bad_weights, ungrouped, ..Self::default() };
         Ok(Self { missing, not_finite, out_of_range, smallest_bad_label, ..counts })
     }
 
@@ -197,6 +203,7 @@ impl RowCounts {
         let label = batch.label.is_valid(row).then(|| batch.label.value(row));
         let mut usable = self.take_label(&columns.task, label);
         usable &= batch.weights.is_none_or(|weights| self.take_weight(weights, row));
+        usable &= batch.groups.is_none_or(|groups| self.take_group(groups, row));
         for (model, outputs) in scores.chunks_mut(columns.outputs()).enumerate() {
             let worst = outputs.iter_mut().enumerate().filter_map(|(output, score)| {
                 let array = batch.scores[model * columns.outputs() + output];
@@ -237,6 +244,11 @@ impl RowCounts {
         good
     }
 
+    fn take_group(&mut self, groups: &UInt64Array, row: usize) -> bool {
+        self.ungrouped += i64::from(groups.is_null(row));
+        groups.is_valid(row)
+    }
+
     fn defects(&mut self, defect: Defect) -> &mut [i64] {
         match defect {
             Defect::Missing => &mut self.missing,
@@ -260,7 +272,7 @@ fn defect(task: &Task, label: Option<f64>, score: Option<f64>) -> Option<Defect>
         None => Some(Defect::Missing),
         Some(score) if !score.is_finite() => Some(Defect::NotFinite),
         Some(score) if is_probability && !(0.0..=1.0).contains(&score) => Some(Defect::OutOfRange),
-        Some(score) if !is_probability && label.is_some_and(|label| is_too_far(label, score)) => {
+        Some(score) if *task == Task::Regression && label.is_some_and(|label| is_too_far(label, score)) => {
             Some(Defect::NotFinite)
         }
         Some(_) => None,

@@ -396,6 +396,19 @@ const BAD_DATA: &[Case] = &[
     ("infinite scores", "1 are not finite", |f| {
         put_with(f, "score_new", floats(|row| if row == 7 { f64::INFINITY } else { 0.5 }));
     }),
+    ("rows without a group", "2 rows without a group", |f| {
+        ranked(f, "hit_rate: { k: 3 }");
+        let group = (1..=ROWS).map(|row| (row > 2).then_some(row_number(row) / 5));
+        put_with(f, "id", Arc::new(group.collect::<Int64Array>()));
+    }),
+    ("relevances below 0", "labels outside the task, such as -1: a ranking has relevances of at least 0", |f| {
+        ranked(f, "mean_reciprocal_rank: {}");
+        put_with(f, "label", integers(|row| if row == 9 { -1 } else { 1 }));
+    }),
+    ("null in a ratio", "an expression of `r` on dataset `test` is null or not finite on 979 rows", |f| {
+        ratio(f, "CASE WHEN label = 1 THEN 1 END", "1");
+    }),
+    ("infinite ratio", "is null or not finite on", |f| ratio(f, "1.0 / (label - 1.0)", "1")),
     ("slice of no column", "there is no column `distance`", |f| {
         let slices = "slices: [{ name: far, where: \"distance > 1500\" }]\nchecks:";
         spec_with(f, "checks:", slices);
@@ -416,7 +429,72 @@ const BAD_MODEL: &[Case] = &[
     }),
 ];
 
+/// What an expression of a ratio must not be, and what is said of it.
+const BAD_EXPRESSIONS: &[(&str, &str)] = &[
+    ("scor", "there is no column `scor`; did you mean `score`?"),
+    ("sum(label)", "an aggregate looks beyond its row"),
+    ("rank() over (order by label)", "an aggregate looks beyond its row"),
+    ("(select 1)", "a subquery looks beyond its row"),
+    ("label in (select 1)", "a subquery looks beyond its row"),
+    ("random()", "a function that changes from run to run"),
+    ("extract(year from now())", "a function that changes from run to run"),
+    ("region", "it gives Utf8, where a number is needed"),
+    ("NULL", "it gives Null, where a number is needed"),
+    ("1; drop table x", "this is no SQL expression"),
+    ("", "this is no SQL expression"),
+    ("$1", "a variable is no column of the row"),
+    ("\"mg:score:baseline\"", "there is no column `mg:score:baseline`"),
+    ("test.label", "there is no column `test.label`; did you mean `label`?"),
+];
+
+/// An expression is untrusted text: every one that is no number of its row is refused where it stands.
+#[test]
+fn expressions_are_of_one_row() {
+    let mut wrong = Vec::new();
+    for (expression, phrase) in BAD_EXPRESSIONS {
+        for (numerator, denominator, line) in [(*expression, "1", 11), ("1", *expression, 12)] {
+            let folder = toy_folder();
+            ratio(folder.path(), numerator, denominator);
+            let run = run_toy(folder.path());
+            let place = format!("modelgate.yaml:{line}:");
+            if run.code != 2 || !run.stderr.contains(phrase) || !run.stderr.contains(&place) {
+                wrong.push(format!("{expression}: exit code {}, no {phrase} at {place} in\n{}", run.code, run.stderr));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The toy spec with a ratio instead of its metric.
+fn ratio(folder: &Path, numerator: &str, denominator: &str) {
+    let [numerator, denominator] = [numerator, denominator].map(|text| text.replace('\'', "''"));
+    let metric = format!(
+        "\n      metric:\n        ratio:\n          numerator: '{numerator}'\n          denominator: '{denominator}'\n          \
+         name: r\n          better: higher\n      max_drop: 0.1"
+    );
+    spec_with(folder, " { metric: roc_auc, max_drop: 0.1 }", &metric);
+}
+
+/// The toy spec as a ranking within hundreds of ids, with another metric.
+fn ranked(folder: &Path, metric: &str) {
+    spec_with(
+        folder,
+        "roc_auc",
+        &format!("{{ {metric} }}").replace("{ mean_reciprocal_rank: {} }", "mean_reciprocal_rank"),
+    );
+    let spec = fs::read_to_string(folder.join("modelgate.yaml")).unwrap();
+    let spec = spec.replace("task: binary", "task: ranking").replace("label: label", "label: label, group: id");
+    write_spec(folder, spec.as_bytes());
+}
+
 const BAD_SPEC: &[Case] = &[
+    ("ranking without groups", "a ranking without `group`", |f| spec_with(f, "task: binary", "task: ranking")),
+    ("groups without ranking", "a group is for a ranking", |f| spec_with(f, "label: label", "label: label, group: id")),
+    ("metric of another task", "`roc_auc` is not a metric of this task", |f| {
+        ranked(f, "hit_rate: { k: 3 }");
+        let spec = fs::read_to_string(f.join("modelgate.yaml")).unwrap();
+        write_spec(f, spec.replace("{ hit_rate: { k: 3 } }", "roc_auc").as_bytes());
+    }),
     ("missing spec", "there is no such file", |f| fs::remove_file(f.join("modelgate.yaml")).unwrap()),
     ("not UTF-8", "not UTF-8 at byte 2 (0xff)", |f| write_spec(f, b"# \xff\n")),
     ("large spec", "the file has 100000000 bytes", |f| {
@@ -548,6 +626,26 @@ fn regression_metrics_are_those_of_their_formulas() {
     let mae = |score| Value::from(mean(&f64::abs, score));
     both_agree("rmse", run.claim("performance.regression/rmse/all"), &rmse(score_new), &rmse(score_old));
     both_agree("mae", run.claim("performance.regression/mae/all"), &mae(score_new), &mae(score_old));
+}
+
+/// The profit of a decision by hand, the score as the models give it, and the same to the byte for any number of threads.
+#[test]
+fn a_ratio_is_the_quotient_of_its_sums() {
+    let folder = toy_folder();
+    ratio(folder.path(), "CASE WHEN decision = 1 THEN 3 * label - 1 + score ELSE 0 END", "2 + label");
+    let spec = Path::new("modelgate.yaml");
+    let runs =
+        ["1", "4"].map(|threads| run(folder.path(), spec, &folder.path().join(threads), &["--threads", threads]));
+    assert_eq!(runs[0].code, 0, "{}", runs[0].stderr);
+    assert_eq!(runs[0].bytes, runs[1].bytes);
+    let sum = |value: &dyn Fn(u64) -> f64| (1..=ROWS).map(value).sum::<f64>();
+    let expected = |score: fn(u64) -> f64| {
+        let above = |row| if score(row) >= 0.5 { 3.0 * label(row) as f64 - 1.0 + score(row) } else { 0.0 };
+        Value::from(sum(&above) / sum(&|row| 2.0 + label(row) as f64))
+    };
+    let claim = runs[0].claim("performance.regression/r/all");
+    both_agree("ratio", claim, &expected(score_new), &expected(score_old));
+    assert_eq!(claim["method"], "delta");
 }
 
 #[test]

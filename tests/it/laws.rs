@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, UInt64Array};
 use modelgate::summaries::presence::PresenceParams;
-use modelgate::summaries::{Columns, Moments, Presence, Ranks, Spread, SpreadParams, Task, Threshold};
+use modelgate::summaries::{Columns, Moments, Presence, Ranks, Spread, SpreadParams, Sums, Task, Threshold};
 use modelgate::summary::Summary;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ enum Kind {
 /// One generated row, of which a summary takes as many numbers as it has columns for.
 #[derive(Clone, Debug)]
 struct Row {
-    numbers: [Option<f64>; 5],
+    numbers: [Option<f64>; 7],
     cluster: Option<u64>,
 }
 
@@ -73,6 +73,26 @@ impl Asked for Ranks {
         };
         let more = more.map(|(columns, numbers)| (columns.clone(), kinds(&columns, numbers)));
         labelled_scores().into_iter().chain(more).collect()
+    }
+}
+
+impl Asked for Sums {
+    /// After the columns of the rows one above and one below the line.
+    fn asks() -> Vec<(Columns, Vec<Kind>)> {
+        let columns = |clustered, weighted| {
+            let task = Task::Binary { threshold: Threshold::From(vec![0.5]) };
+            Columns { task, scores: 1, clustered, weighted, grouped: false }
+        };
+        let two = Columns { task: Task::Regression, scores: 2, clustered: false, weighted: false, grouped: false };
+        let grouped = Columns { task: Task::Ranking, scores: 1, clustered: false, weighted: false, grouped: true };
+        let number = Kind::Number;
+        vec![
+            (columns(false, false), vec![number; 4]),
+            (columns(false, true), vec![number; 5]),
+            (columns(true, false), vec![number, number, Kind::Cluster, number, number]),
+            (grouped, vec![number, number, Kind::Cluster, number, number]),
+            (two, vec![number; 7]),
+        ]
     }
 }
 
@@ -120,8 +140,9 @@ fn number() -> impl Strategy<Value = Option<f64>> {
 fn row() -> impl Strategy<Value = Row> {
     let label = prop_oneof![9 => prop::sample::select(vec![0.0, 1.0]).prop_map(Some), 1 => number()];
     let cluster = prop_oneof![8 => (0..4_u64).prop_map(Some), 1 => Just(Some(u64::MAX)), 1 => Just(None)];
-    (label, [number(), number(), number(), number()], cluster)
-        .prop_map(|(label, [a, b, c, d], cluster)| Row { numbers: [label, a, b, c, d], cluster })
+    let others = [number(), number(), number(), number(), number(), number()];
+    (label, others, cluster)
+        .prop_map(|(label, [a, b, c, d, e, f], cluster)| Row { numbers: [label, a, b, c, d, e, f], cluster })
 }
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
@@ -274,7 +295,7 @@ macro_rules! laws {
 
         #[test]
         fn refusal() {
-            let row = Row { numbers: [Some(1.0); 5], cluster: Some(1) };
+            let row = Row { numbers: [Some(1.0); 7], cluster: Some(1) };
             $(wrong_columns_are_refused::<$summary>(&row);)+
         }
 

@@ -29,7 +29,7 @@ use crate::summaries::{Moments, Ranks};
 /// and still change one decision in five, and somebody must answer for each of them.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given. The distance has a simultaneous band over all
+/// Rows are independent, or entities are where `columns.entity` is given, or else groups in a ranking. The distance has a simultaneous band over all
 /// scores, by a seeded Gaussian multiplier simulation; the flips have a score interval. A changed decision that stays wrong
 /// is impossible with two classes, so flips are corrected or broken.
 ///
@@ -94,7 +94,7 @@ impl Check for DriftPrediction {
         let ranks = rows.ranks(plan, &[Grouping::All])?;
         let moments = match plan.model().task {
             Task::Binary => Some(rows.moments(plan, &[Grouping::All])?),
-            Task::Regression => None,
+            Task::Regression | Task::Ranking => None,
         };
         let seed = random::seed(&[&plan.model().name, Self::NAME]);
         Ok(Asked { rows, ranks, moments, seed })

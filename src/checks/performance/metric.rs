@@ -28,7 +28,7 @@ use crate::target::Side;
 /// long row of small losses passes every comparison. The floor stays where it is.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given. Accuracy, precision and recall have Wilson's
+/// Rows are independent, or entities are where `columns.entity` is given, or else groups in a ranking. Accuracy, precision and recall have Wilson's
 /// score interval, ROC AUC DeLong's, the others the delta method. Slices by value with fewer than `policy.min_rows` rows or
 /// `policy.min_positives` of a class are listed as not tested.
 ///
@@ -72,7 +72,7 @@ impl Check for PerformanceMetric {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        shared::metric_fits(plan, &self.metric)?;
+        shared::metric_fits(plan, &self.metric, &self.data)?;
         if self.bounds().is_empty() {
             let problem = Problem::key(plan.here(), "a metric without a limit claims nothing");
             return Err(problem.remedy("add `min: 0.70` or `max: 0.50`").into());
@@ -119,7 +119,7 @@ impl PerformanceMetric {
                 evidence.candidate = Some(shared::estimate(&measurement, level));
                 evidence.rows = measurement.rows;
                 evidence.method = Some(measurement.method.name().to_owned());
-                shared::clustered(evidence, measurement.clusters)
+                sample.counted(evidence, measurement.clusters)
             }
         }
     }

@@ -29,7 +29,7 @@ use crate::stats::metric::Metric;
 /// a discovery.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given. ROC AUC has DeLong's paired interval,
+/// Rows are independent, or entities are where `columns.entity` is given, or else groups in a ranking. ROC AUC has DeLong's paired interval,
 /// accuracy and recall Tango's score interval, the others the delta method on the joint moments of both models. Slices
 /// by value with fewer than `policy.min_rows` rows or `policy.min_positives` of a class are listed as not tested.
 /// `within` passes when both ends of the interval are inside; its p-value is twice the smaller one-sided one.
@@ -84,7 +84,7 @@ impl Check for PerformanceRegression {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        shared::metric_fits(plan, &self.metric)?;
+        shared::metric_fits(plan, &self.metric, &self.data)?;
         let margin = Margin::new(plan, &self.metric, self.max_drop, self.max_rise, self.within)?;
         let gain = Margin::of_gain(plan, &self.metric, self.suspicious_gain)?;
         let rows = Rows::of_both(plan, &self.data)?;

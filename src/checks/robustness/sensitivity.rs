@@ -48,7 +48,7 @@ pub struct RobustnessSensitivity {
     #[serde(default = "noise")]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub noise: f64,
-    /// The metric that may be lost; `roc_auc` or `rmse` unless given.
+    /// The metric that may be lost; `roc_auc`, `rmse` or `ndcg: { k: 10 }` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
     /// How much more of the metric the candidate may lose than the baseline, on the metric's own scale.
@@ -104,8 +104,9 @@ impl Check for RobustnessSensitivity {
         let metric = self.metric.clone().unwrap_or(match plan.model().task {
             Task::Binary => Metric::RocAuc,
             Task::Regression => Metric::Rmse,
+            Task::Ranking => Metric::Ndcg { k: 10 },
         });
-        shared::metric_fits(plan, &metric)?;
+        shared::metric_fits(plan, &metric, &self.data)?;
         live_models(plan)?;
         row_ids(plan, &self.data)?;
         let mut spreads = Vec::new();
@@ -131,7 +132,7 @@ impl Check for RobustnessSensitivity {
         let metric = rows.metric(plan, &asked.metric, &[Grouping::All])?;
         let moments = match plan.model().task {
             Task::Binary => Some(rows.moments(plan, &[Grouping::All])?),
-            Task::Regression => None,
+            Task::Regression | Task::Ranking => None,
         };
         let inputs = vec![Input::Disturbed(noise)];
         let disturbed = plan.summarise(&self.data, &SpreadParams {}, inputs, &[Grouping::All])?;
@@ -168,6 +169,7 @@ impl RobustnessSensitivity {
         let weights = [[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, -1.0], [-1.0, 1.0, 1.0, -1.0]];
         let level = noisy.rows.level();
         compared(weights.map(weigh), self.max_loss, level, subject.clone(), limits.clone())
+            .map(|evidence| sample.counted(evidence, None))
             .or_else(|reason| Ok(shared::undecided(subject, limits, sample.rows(), &reason)))
     }
 

@@ -146,6 +146,7 @@ static LEFT_OUT: &[(&str, &str, Meant)] = &[
     ("checks.robustness.sensitivity", "metric", |spec| match spec.written.model.task {
         Task::Binary => Some(json!(Metric::RocAuc)),
         Task::Regression => Some(json!(Metric::Rmse)),
+        Task::Ranking => Some(json!(Metric::Ndcg { k: 10 })),
     }),
     ("checks.leakage.overlap", "on", |spec| {
         let columns = &spec.written.columns;
