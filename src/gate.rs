@@ -20,6 +20,9 @@ use crate::spec::{Entry, Selection, Spec};
 use crate::target::{self, Target};
 use crate::verdict::Statement;
 
+/// How often checks may ask again: for what the data shows, and for a closer look at what was found there.
+const MOST_ROUNDS: usize = 2;
+
 /// What judges.
 #[derive(Debug)]
 pub struct Case {
@@ -85,8 +88,10 @@ pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Res
     let curves = curves::ask(&mut plan)?;
     let mut answers = Answers::default();
     answer(&context, &target, &mut plan, &mut answers, progress).await?;
-    ask_again(&target, &mut checks, &answers, &mut plan)?;
-    answer(&context, &target, &mut plan, &mut answers, progress).await?;
+    for _ in 0..MOST_ROUNDS {
+        ask_again(&target, &mut checks, &answers, &mut plan)?;
+        answer(&context, &target, &mut plan, &mut answers, progress).await?;
+    }
     statements.extend(judge(&checks, &answers)?);
     let record = Record::new(&target, &selection.suite, base, statements);
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))

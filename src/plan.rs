@@ -44,6 +44,8 @@ pub enum Input {
     Group,
     /// A column as a number.
     Number(String),
+    /// A column as text.
+    Text(String),
     /// A column as it is.
     Column(String),
 }

@@ -13,7 +13,7 @@ use super::group::{self, Groups};
 use super::udaf;
 use super::view::View;
 use crate::plan::{Grouping, Input, SummaryAsk};
-use crate::summaries::{Moments, Presence, Ranks, Spread};
+use crate::summaries::{Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread};
 use crate::summary::Summary;
 use crate::target::Target;
 

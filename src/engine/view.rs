@@ -55,6 +55,7 @@ impl<'t> View<'t> {
             Input::Weight => self.columns().weight.as_deref().map_or_else(|| lit(1.0), |weight| number(ident(weight))),
             Input::Group => self.columns().group.as_deref().map_or_else(|| lit(ScalarValue::UInt64(None)), key),
             Input::Number(column) => number(ident(column)),
+            Input::Text(column) => cast(ident(column), DataType::Utf8),
             Input::Column(column) => ident(column),
         })
     }

@@ -93,6 +93,8 @@ pub struct RowCounts {
 /// A row without defects.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
+    /// Where it stands in its batch.
+    pub index: usize,
     /// The cluster; 0 when rows are not clustered.
     pub cluster: u64,
     /// What the row weighs.
@@ -123,7 +125,8 @@ impl RowCounts {
             if self.take_row(columns, &batch, row, &mut scores) {
                 let (cluster, group) = (key(batch.clusters, row), key(batch.groups, row));
                 let weight = batch.weights.map_or(1.0, |weights| weights.value(row) + 0.0);
-                each(Row { cluster, weight, group, label: batch.label.value(row) + 0.0, scores: &scores });
+                let label = batch.label.value(row) + 0.0;
+                each(Row { index: row, cluster, weight, group, label, scores: &scores });
             }
         }
         Ok(())

@@ -111,13 +111,14 @@ fn every_case_has_its_report() {
 }
 
 /// The plainest configuration of each check, by task.
-const CHECKS: [(&str, &str, &str); 7] = [
+const CHECKS: [(&str, &str, &str); 8] = [
     ("performance.metric", "metric: roc_auc, min: 0.6, slices: all", "metric: rmse, max: 2.0, slices: all"),
     (
         "performance.regression",
         "metric: roc_auc, max_drop: 0.02, slices: all",
         "metric: mae, max_rise: 2%, slices: all",
     ),
+    ("performance.worst_slice", "", ""),
     ("data.schema", "columns: { x: { type: float } }", "columns: { x: { type: integer } }"),
     ("drift.prediction", "", ""),
     ("leakage.overlap", "between: [train, test]", "between: [train, test]"),

@@ -8,5 +8,6 @@ mod github;
 mod injection;
 mod laws;
 mod onnx;
+mod slices;
 mod statistics;
 mod tidy;

@@ -107,6 +107,11 @@ static ROWS: &[(&str, Rule)] = &[
     ("checks.performance.regression.max_rise", Rule::AtMost),
     ("checks.performance.regression.slices", Rule::Slices),
     ("checks.performance.regression.data", Rule::Identity),
+    ("checks.performance.worst_slice.metric", Rule::Identity),
+    ("checks.performance.worst_slice.max_loss", Rule::AtMost),
+    // Left out, more is searched than any list names.
+    ("checks.performance.worst_slice.columns", FIXED),
+    ("checks.performance.worst_slice.data", Rule::Identity),
     ("checks.data.schema.columns.*", PART),
     ("checks.data.schema.columns.*.type", PROMISE),
     ("checks.data.schema.columns.*.nullable", Rule::Words(&["true", "false"])),
@@ -142,6 +147,10 @@ static LEFT_OUT: &[(&str, &str, Meant)] = &[
     ("checks.robustness.sensitivity", "metric", |spec| match spec.written.model.task {
         Task::Binary => Some(json!(Metric::RocAuc)),
         Task::Regression => Some(json!(Metric::Rmse)),
+    }),
+    ("checks.performance.worst_slice", "metric", |spec| match spec.written.model.task {
+        Task::Binary => Some(json!(Metric::LogLoss)),
+        Task::Regression => Some(json!(Metric::Mae)),
     }),
     ("checks.leakage.overlap", "on", |spec| {
         let columns = &spec.written.columns;
