@@ -20,6 +20,9 @@ use crate::spec::{Entry, Selection, Spec};
 use crate::target::{self, Target};
 use crate::verdict::Statement;
 
+/// How often checks may ask again: for what the data shows, and for a closer look at what was found there.
+const MOST_ROUNDS: usize = 2;
+
 /// What judges.
 #[derive(Debug)]
 pub struct Case {
@@ -141,8 +144,10 @@ pub async fn state(
     let Prepared { plan, checks, context } = prepared;
     let mut answers = Answers::default();
     answer(context, target, plan, &mut answers, progress).await?;
-    ask_again(target, checks, &answers, plan)?;
-    answer(context, target, plan, &mut answers, progress).await?;
+    for _ in 0..MOST_ROUNDS {
+        ask_again(target, checks, &answers, plan)?;
+        answer(context, target, plan, &mut answers, progress).await?;
+    }
     Ok((judge(checks, &answers)?, answers))
 }
 

@@ -55,6 +55,8 @@ pub enum Input {
     },
     /// A column as a number.
     Number(String),
+    /// A column as text.
+    Text(String),
     /// A column as it is.
     Column(String),
 }

@@ -21,6 +21,7 @@ pub mod kind;
 pub mod limit;
 pub mod place;
 pub mod problem;
+pub mod region;
 pub mod shape;
 pub mod source;
 pub mod written;

@@ -126,6 +126,13 @@ impl Rows {
         plan.summarise(&self.dataset, &self.params, inputs, groupings)
     }
 
+    /// What the columns hold, and the columns, for a summary that takes every row for itself.
+    pub(super) fn without_clusters(&self) -> (rows::Columns, Vec<Input>) {
+        let params = rows::Columns { clustered: false, ..self.params.clone() };
+        let inputs = self.inputs.iter().filter(|input| **input != Input::Entity).cloned().collect();
+        (params, inputs)
+    }
+
     /// What the columns hold.
     pub(super) fn columns(&self) -> &rows::Columns {
         &self.params

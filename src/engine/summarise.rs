@@ -14,7 +14,7 @@ use super::group::{self, Groups};
 use super::udaf;
 use super::view::View;
 use crate::plan::{Grouping, Input, SummaryAsk};
-use crate::summaries::{Moments, Presence, Ranks, Spread, Sums};
+use crate::summaries::{Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums};
 use crate::summary::Summary;
 use crate::target::Target;
 

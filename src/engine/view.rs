@@ -58,6 +58,7 @@ impl<'t> View<'t> {
             Input::Group => self.columns().group.as_deref().map_or_else(|| lit(ScalarValue::UInt64(None)), key),
             Input::Sql { .. } => bail!("an expression stands beside the score that it may name"),
             Input::Number(column) => number(ident(column)),
+            Input::Text(column) => cast(ident(column), DataType::Utf8),
             Input::Column(column) => ident(column),
         })
     }

@@ -111,7 +111,7 @@ fn every_case_has_its_report() {
 }
 
 /// The plainest configuration of each check, by task.
-const CHECKS: [(&str, [&str; 3]); 7] = [
+const CHECKS: [(&str, [&str; 3]); 8] = [
     (
         "performance.metric",
         [
@@ -140,6 +140,7 @@ const CHECKS: [(&str, [&str; 3]); 7] = [
             "metric: mean_reciprocal_rank, max_drop: 5%, window: quarter",
         ],
     ),
+    ("performance.worst_slice", [""; 3]),
 ];
 
 /// The tasks, in the order of the configurations.

@@ -4,9 +4,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, UInt64Array};
+use arrow::array::{ArrayRef, Float64Array, StringArray, UInt64Array};
+use modelgate::summaries::frequencies::FrequencyParams;
 use modelgate::summaries::presence::PresenceParams;
-use modelgate::summaries::{Columns, Moments, Presence, Ranks, Spread, SpreadParams, Sums, Task, Threshold};
+use modelgate::summaries::quantiles::QuantileParams;
+use modelgate::summaries::regions::{Cuts, Loss, RegionParams};
+use modelgate::summaries::total_order::to_key;
+use modelgate::summaries::{
+    Columns, Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, SpreadParams, Sums, Task, Threshold,
+};
 use modelgate::summary::Summary;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,6 +28,8 @@ enum Kind {
     Number,
     /// A column of `UInt64`.
     Cluster,
+    /// A column of `Utf8`.
+    Text,
     /// A column of any type; here too the numbers.
     Any,
 }
@@ -33,6 +41,12 @@ struct Row {
     cluster: Option<u64>,
 }
 
+impl Asked for Frequencies {
+    fn asks() -> Vec<(FrequencyParams, Vec<Kind>)> {
+        vec![(FrequencyParams {}, vec![Kind::Text])]
+    }
+}
+
 impl Asked for Moments {
     fn asks() -> Vec<(Columns, Vec<Kind>)> {
         labelled_scores()
@@ -42,6 +56,12 @@ impl Asked for Moments {
 impl Asked for Presence {
     fn asks() -> Vec<(PresenceParams, Vec<Kind>)> {
         vec![(PresenceParams { columns: 1 }, vec![Kind::Any]), (PresenceParams { columns: 3 }, vec![Kind::Any; 3])]
+    }
+}
+
+impl Asked for Quantiles {
+    fn asks() -> Vec<(QuantileParams, Vec<Kind>)> {
+        vec![(QuantileParams {}, vec![Kind::Number])]
     }
 }
 
@@ -92,6 +112,33 @@ impl Asked for Sums {
             (columns(true, false), vec![number, number, Kind::Cluster, number, number]),
             (grouped, vec![number, number, Kind::Cluster, number, number]),
             (two, vec![number; 7]),
+        ]
+    }
+}
+
+impl Asked for Regions {
+    fn asks() -> Vec<(RegionParams, Vec<Kind>)> {
+        let numbers = Cuts::Numbers([0.0, 0.3, 1.0].map(to_key).to_vec());
+        let texts = Cuts::Texts(["0", "0.5", "1"].map(str::to_owned).to_vec());
+        let columns = |task, weighted| Columns { task, scores: 2, clustered: false, weighted, grouped: false };
+        let params = |task, weighted, loss, cuts| RegionParams {
+            rows: columns(task, weighted),
+            loss,
+            weights: [-1.2, 1.0],
+            margin: 0.01,
+            cuts,
+        };
+        let binary = Task::Binary { threshold: Threshold::From(vec![0.5, 0.4]) };
+        vec![
+            (
+                params(binary.clone(), false, Loss::Error, vec![numbers.clone(), texts.clone()]),
+                vec![Kind::Number, Kind::Number, Kind::Number, Kind::Number, Kind::Text],
+            ),
+            (
+                params(binary, true, Loss::LogLoss, vec![texts]),
+                vec![Kind::Number, Kind::Number, Kind::Number, Kind::Number, Kind::Text],
+            ),
+            (params(Task::Regression, false, Loss::SquaredError, vec![numbers]), vec![Kind::Number; 4]),
         ]
     }
 }
@@ -153,6 +200,10 @@ fn arrays(kinds: &[Kind], rows: &[Row]) -> Vec<ArrayRef> {
     let column = |(index, kind): (usize, &Kind)| match kind {
         Kind::Number | Kind::Any => {
             Arc::new(rows.iter().map(|row| row.numbers[index]).collect::<Float64Array>()) as ArrayRef
+        }
+        Kind::Text => {
+            let texts = rows.iter().map(|row| row.numbers[index].map(|number| number.to_string()));
+            Arc::new(texts.collect::<StringArray>())
         }
         Kind::Cluster => Arc::new(rows.iter().map(|row| row.cluster).collect::<UInt64Array>()),
     };
@@ -234,8 +285,11 @@ fn no_rows_leave_the_default<S: Asked>() {
 fn wrong_columns_are_refused<S: Asked>(row: &Row) {
     for (params, kinds) in S::asks() {
         let good = arrays(&kinds, std::slice::from_ref(row));
-        let strings = Arc::new(arrow::array::StringArray::from(vec!["1"])) as ArrayRef;
-        let wrong_type = [&[strings], &good[1..]].concat();
+        let wrong = match kinds[0] {
+            Kind::Text => Arc::new(Float64Array::from(vec![1.0])) as ArrayRef,
+            _ => Arc::new(StringArray::from(vec!["1"])),
+        };
+        let wrong_type = [&[wrong], &good[1..]].concat();
         let bad = [&good[1..], &[&good[..], &good[..1]].concat(), &wrong_type];
         for columns in bad.into_iter().take(if kinds[0] == Kind::Any { 2 } else { 3 }) {
             let mut summary = S::default();

@@ -13,6 +13,7 @@ mod judgement;
 mod laws;
 mod onnx;
 mod scored;
+mod slices;
 mod statistics;
 mod statistics_ranking;
 mod statistics_ratio;

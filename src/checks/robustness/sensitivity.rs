@@ -119,6 +119,9 @@ impl Check for RobustnessSensitivity {
     }
 
     fn ask_again(&self, asked: &mut Asked, answers: &Answers, plan: &mut Plan<'_>) -> Result<(), Refusal> {
+        if asked.noisy.is_some() {
+            return Ok(());
+        }
         let mut scale = Vec::new();
         for (feature, ticket) in &asked.spreads {
             if let Some(deviation) = answers.summary(ticket)?.all().deviation().filter(|deviation| *deviation > 0.0) {

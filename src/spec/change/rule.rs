@@ -110,6 +110,11 @@ static ROWS: &[(&str, Rule)] = &[
     ("checks.performance.regression.suspicious_gain", Rule::AtMost),
     ("checks.performance.regression.slices", Rule::Slices),
     ("checks.performance.regression.data", Rule::Identity),
+    ("checks.performance.worst_slice.metric", Rule::Identity),
+    ("checks.performance.worst_slice.max_loss", Rule::AtMost),
+    // Left out, more is searched than any list names.
+    ("checks.performance.worst_slice.columns", FIXED),
+    ("checks.performance.worst_slice.data", Rule::Identity),
     ("checks.data.schema.columns.*", PART),
     ("checks.data.schema.columns.*.type", PROMISE),
     ("checks.data.schema.columns.*.nullable", Rule::Words(&["true", "false"])),
@@ -147,6 +152,11 @@ static LEFT_OUT: &[(&str, &str, Meant)] = &[
         Task::Binary => Some(json!(Metric::RocAuc)),
         Task::Regression => Some(json!(Metric::Rmse)),
         Task::Ranking => Some(json!(Metric::Ndcg { k: 10 })),
+    }),
+    ("checks.performance.worst_slice", "metric", |spec| match spec.written.model.task {
+        Task::Binary => Some(json!(Metric::LogLoss)),
+        Task::Regression => Some(json!(Metric::Mae)),
+        Task::Ranking => None,
     }),
     ("checks.leakage.overlap", "on", |spec| {
         let columns = &spec.written.columns;
