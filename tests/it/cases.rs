@@ -128,6 +128,7 @@ const CHECKS: [(&str, [&str; 3]); 8] = [
             "metric: { ndcg: { k: 3 } }, max_drop: 0.02, slices: all",
         ],
     ),
+    ("performance.worst_slice", [""; 3]),
     ("data.schema", ["columns: { x: { type: float } }", "columns: { x: { type: integer } }", "columns: { x: {} }"]),
     ("drift.prediction", [""; 3]),
     ("leakage.overlap", ["between: [train, test]"; 3]),
@@ -140,7 +141,6 @@ const CHECKS: [(&str, [&str; 3]); 8] = [
             "metric: mean_reciprocal_rank, max_drop: 5%, window: quarter",
         ],
     ),
-    ("performance.worst_slice", [""; 3]),
 ];
 
 /// The tasks, in the order of the configurations.
