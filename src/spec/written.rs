@@ -181,7 +181,8 @@ pub struct Columns {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
     /// What a row is ranked within: a query, a session. For the ranking task, and needed there. Groups are independent, or
-    /// entities where `entity` is given. A slice that cuts through a group ranks what it has of it.
+    /// entities where `entity` is given. A slice that cuts through a group ranks what it has of it, and rows without a label are
+    /// ranked nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// What the model may see, in the order of a matrix input.

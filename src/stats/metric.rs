@@ -288,7 +288,7 @@ pub enum Metric {
         #[schemars(range(min = 1))]
         k: u64,
     },
-    /// Any task: the sum of one SQL expression over the rows divided by the sum of another, each row by its weight. An
+    /// Binary, regression, ranking: the sum of one SQL expression over the rows divided by the sum of another, each row by its weight. An
     /// expression sees one row: no aggregates, no subqueries, no functions that change from run to run. A row on which one
     /// is null or not finite is an error: say what it counts, as in `COALESCE(margin, 0)`. Undefined when the lower sum is 0.
     Ratio {
@@ -402,7 +402,7 @@ impl Metric {
     #[must_use]
     pub fn families(&self) -> &'static [Family] {
         match self {
-            Self::Ratio { .. } => &[Family::Binary, Family::Multiclass, Family::Regression, Family::Ranking],
+            Self::Ratio { .. } => &[Family::Binary, Family::Regression, Family::Ranking],
             Self::Accuracy | Self::BalancedAccuracy | Self::MatthewsCorrelation | Self::LogLoss | Self::Brier => {
                 &[Family::Binary, Family::Multiclass]
             }

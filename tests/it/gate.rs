@@ -409,6 +409,7 @@ const BAD_DATA: &[Case] = &[
         ratio(f, "CASE WHEN label = 1 THEN 1 END", "1");
     }),
     ("infinite ratio", "is null or not finite on", |f| ratio(f, "1.0 / (label - 1.0)", "1")),
+    ("division by zero", "Divide by zero", |f| ratio(f, "1 / label", "1")),
     ("slice of no column", "there is no column `distance`", |f| {
         let slices = "slices: [{ name: far, where: \"distance > 1500\" }]\nchecks:";
         spec_with(f, "checks:", slices);
@@ -646,6 +647,26 @@ fn a_ratio_is_the_quotient_of_its_sums() {
     let claim = runs[0].claim("performance.regression/r/all");
     both_agree("ratio", claim, &expected(score_new), &expected(score_old));
     assert_eq!(claim["method"], "delta");
+}
+
+/// Columns that are called like the score and the decision are hidden by those of the model.
+#[test]
+fn an_expression_means_the_score_of_its_model() {
+    let folder = toy_folder();
+    let mut columns = toy();
+    columns.iter_mut().find(|column| column.0 == "score_new").unwrap().0 = "score";
+    columns.push(("decision", integers(|_| 7)));
+    put(&folder.path().join("test.parquet"), columns);
+    ratio(folder.path(), "score + decision", "1");
+    let spec = fs::read_to_string(folder.path().join("modelgate.yaml")).unwrap();
+    write_spec(folder.path(), spec.replace("column: score_new", "column: score").as_bytes());
+    let run = run_toy(folder.path());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let expected = |score: fn(u64) -> f64| {
+        let value = |row| score(row) + f64::from(u8::from(score(row) >= 0.5));
+        Value::from((1..=ROWS).map(value).sum::<f64>() / ROWS as f64)
+    };
+    both_agree("ratio", run.claim("performance.regression/r/all"), &expected(score_new), &expected(score_old));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The metrics of a ranking against the table that `tests/reference/make_ranking.py` writes.
 
 use modelgate::measure::{distance, groups};
+use modelgate::stats::random::normal;
 use modelgate::stats::{Metric, Undefined, ranking};
 use modelgate::summaries::Task;
 use serde::Deserialize;
@@ -72,6 +73,37 @@ fn a_model_does_not_differ_from_itself() {
     for metric in METRICS {
         let found = tied(true).against_itself().measure(Task::Ranking, &metric, &[1.0, -1.0]).unwrap();
         assert_eq!((found.value, found.standard_error()), (0.0, 0.0), "{metric:?}");
+    }
+}
+
+/// Groups of five rows of two correlated models.
+fn simulate(seed: u64, count: u64) -> Scored {
+    let all = 0..5 * count;
+    let labels =
+        all.clone().map(|row| (normal(seed, 0, row) + 0.5 * normal(seed, 3, row / 5)).max(0.0)).collect::<Vec<_>>();
+    let score = |skill: f64, stream: u64| {
+        let score =
+            |row: u64| skill * labels[row as usize] + 0.7 * normal(seed, 4, row) + 0.7 * normal(seed, stream, row);
+        all.clone().map(score).collect::<Vec<_>>()
+    };
+    let scores = vec![score(1.0, 1), score(0.8, 2)];
+    let groups = Some(all.clone().map(|row| row / 5).collect());
+    Scored { name: String::new(), labels, scores, weights: None, clusters: None, groups }
+}
+
+/// The truth is taken from as many groups as all replicates together. Of 150 intervals at 90 %, 121 to 149 contain it with a
+/// chance above 99.9 %, if they keep their promise.
+#[test]
+fn intervals_contain_the_truth_as_often_as_they_promise() {
+    for metric in METRICS {
+        let measure = |rows: &Scored| rows.measure(Task::Ranking, &metric, &[1.0, -1.0]).unwrap();
+        let truth = measure(&simulate(1000, 6000)).value;
+        let covers = |&seed: &u64| {
+            let (low, high) = measure(&simulate(seed, 40)).interval(0.05);
+            low <= truth && truth <= high
+        };
+        let covered = (0..150).filter(covers).count();
+        assert!((121..=149).contains(&covered), "{metric:?}: {covered}");
     }
 }
 

@@ -35,6 +35,9 @@ use crate::target::Side;
 /// # Example
 /// ```yaml
 /// - performance.metric: { metric: roc_auc, min: 0.60, slices: [carrier] }
+/// - performance.metric:
+///     metric: { ratio: { name: profit, numerator: "decision * (2 * y - 1)", denominator: "1", better: higher } }
+///     min: 0
 /// ```
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
