@@ -63,6 +63,7 @@ impl Sub<f64> for Dual {
 impl Mul for Dual {
     type Output = Self;
 
+    #[expect(clippy::suspicious_arithmetic_impl, reason = "the rules of differentiation mix operators")]
     fn mul(self, other: Self) -> Self {
         self.with(other, self.value * other.value, |x, y| x * other.value + self.value * y)
     }
@@ -80,6 +81,7 @@ impl Div for Dual {
     type Output = Self;
 
     /// The quotient by a value that is not 0.
+    #[expect(clippy::suspicious_arithmetic_impl, reason = "the rules of differentiation mix operators")]
     fn div(self, other: Self) -> Self {
         let value = self.value / other.value;
         self.with(other, value, |x, y| (x - value * y) / other.value)

@@ -227,7 +227,7 @@ def value(name, parameters, sample, model, weights, decided):
 def influences(name, parameters, sample, model, weights, decided):
     """What each row does to the value, in units of the weight of all: central differences of fourth order by its weight.
     Rows that the metric cannot tell apart do the same."""
-    step = 1e-3 * weights.mean()
+    step = 1e-4 * weights.mean()
     seen = {}
 
     def moved(row, by):
