@@ -5,11 +5,11 @@ use anyhow::{Result, bail, ensure};
 use crate::answers::{Answers, Groups};
 use crate::check::Refusal;
 use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject};
-use crate::measure::{self, measure};
+use crate::measure::{self, Answer, measure};
 use crate::plan::{DECISION, Expression, Grouping, Input, Noise, Plan, SCORE, Ticket};
 use crate::spec::no_column;
 use crate::spec::problem::{Path, Problem, nearest, quoted};
-use crate::spec::written::{AllOrNone, Policy, Slices, Task};
+use crate::spec::written::{AllOrNone, Policy, Slices, Task, Threshold, ThresholdPerModel, ThresholdShare};
 use crate::stats::measurement::Measurement;
 use crate::stats::metric::{Family, Metric, Source};
 use crate::stats::undefined::Undefined;
@@ -72,7 +72,7 @@ impl Rows {
             inputs.push(Input::Group);
         }
         let params = rows::Columns {
-            task: task(plan, scores.len()),
+            task: task(plan, scores),
             scores: scores.len(),
             clustered: columns.entity.is_some(),
             weighted: columns.weight.is_some(),
@@ -87,7 +87,7 @@ impl Rows {
     }
 
     /// Asks for the joint moments of the scores.
-    pub(super) fn moments(&self, plan: &mut Plan<'_>, groupings: &[Grouping]) -> Result<Ticket<Moments>> {
+    fn moments(&self, plan: &mut Plan<'_>, groupings: &[Grouping]) -> Result<Ticket<Moments>> {
         plan.summarise(&self.dataset, &self.params, self.inputs.clone(), groupings)
     }
 
@@ -131,6 +131,11 @@ impl Rows {
         let params = rows::Columns { clustered: false, ..self.params.clone() };
         let inputs = self.inputs.iter().filter(|input| **input != Input::Entity).cloned().collect();
         (params, inputs)
+    }
+
+    /// Asks for the decisions.
+    pub(super) fn decisions(&self, plan: &mut Plan<'_>) -> Result<MetricTicket> {
+        self.metric(plan, &Metric::PositiveRate, &[Grouping::All])
     }
 
     /// What the columns hold.
@@ -188,7 +193,10 @@ impl Rows {
 
     fn refuse_bad_weights(&self, counts: &RowCounts) -> Result<()> {
         let (bad, dataset) = (counts.bad_weights, &self.dataset);
-        ensure!(bad == 0, "dataset `{dataset}` has {bad} weights that are missing, negative or not finite");
+        ensure!(
+            bad == 0,
+            "dataset `{dataset}` has {bad} rows whose `columns.weight` is missing, negative or not finite"
+        );
         Ok(())
     }
 
@@ -267,12 +275,25 @@ fn unsettled(slice: &Grouping, reason: String, missing: Option<u64>) -> Finding 
     }
 }
 
-fn task(plan: &Plan<'_>, models: usize) -> rows::Task {
-    let threshold = plan.model().threshold.unwrap_or(0.5);
+fn task(plan: &Plan<'_>, scores: &[ScoreOf]) -> rows::Task {
     match plan.model().task {
-        Task::Binary => rows::Task::Binary { threshold: rows::Threshold::From(vec![threshold; models]) },
+        Task::Binary => {
+            rows::Task::Binary { threshold: thresholds(plan.model().threshold.unwrap_or_default(), scores) }
+        }
         Task::Regression => rows::Task::Regression,
         Task::Ranking => rows::Task::Ranking,
+    }
+}
+
+fn thresholds(written: Threshold, scores: &[ScoreOf]) -> rows::Threshold {
+    let from = |candidate: f64, baseline: f64| {
+        let of = |side: &Side| if *side == Side::Candidate { candidate } else { baseline };
+        rows::Threshold::From(scores.iter().map(|(side, _)| of(side)).collect())
+    };
+    match written {
+        Threshold::One(threshold) => from(threshold, threshold),
+        Threshold::PerModel(ThresholdPerModel { candidate, baseline }) => from(candidate, baseline),
+        Threshold::TopShare(ThresholdShare { share }) => rows::Threshold::TopShare(share),
     }
 }
 
@@ -339,7 +360,7 @@ pub(super) fn metric_fits(plan: &mut Plan<'_>, metric: &Metric, dataset: &str) -
 fn will_evaluate(plan: &mut Plan<'_>, metric: &Metric, dataset: &str) {
     let Metric::Ratio { numerator, denominator, .. } = metric else { return };
     let mut names = vec![SCORE];
-    names.extend(threshold(&task(plan, 1), 0).map(|_| DECISION));
+    names.extend(threshold(&task(plan, &[(Side::Candidate, None)]), 0).map(|_| DECISION));
     for (key, text) in [("numerator", numerator), ("denominator", denominator)] {
         let at = plan.at("metric").key("ratio").key(key);
         let (dataset, text) = (dataset.to_owned(), text.clone());
@@ -463,10 +484,15 @@ impl Sample {
 
     /// A metric of the scores, weighted over the models.
     pub(super) fn measure(&self, metric: &Metric, weights: &[f64]) -> Result<Measurement, Undefined> {
+        measure(metric, self.answer(), weights)
+    }
+
+    /// What the numbers are computed from.
+    pub(super) fn answer(&self) -> Answer<'_> {
         match self {
-            Self::Moments(moments) => measure(metric, measure::Answer::Moments(moments), weights),
-            Self::Ranks(ranks, columns) => measure(metric, measure::Answer::Ranks(ranks, columns), weights),
-            Self::Sums(sums, _) => measure(metric, measure::Answer::Sums(sums), weights),
+            Self::Moments(moments) => Answer::Moments(moments),
+            Self::Ranks(ranks, columns) => Answer::Ranks(ranks, columns),
+            Self::Sums(sums, _) => Answer::Sums(sums),
         }
     }
 }

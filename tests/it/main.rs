@@ -15,6 +15,7 @@ mod onnx;
 mod scored;
 mod slices;
 mod statistics;
+mod statistics_binary;
 mod statistics_ranking;
 mod statistics_ratio;
 mod statistics_regression;
