@@ -65,7 +65,7 @@ impl Rows {
         measure(metric, Answer::Ranks(&self.summary::<Ranks>(&columns), &columns), weights)
     }
 
-    fn from_moments(&self, metric: &Metric, clustered: bool, weights: &[f64]) -> Result<Measurement, Undefined> {
+    fn measure_moments(&self, metric: &Metric, clustered: bool, weights: &[f64]) -> Result<Measurement, Undefined> {
         measure(metric, Answer::Moments(&self.summary::<Moments>(&self.columns(false, clustered))), weights)
     }
 }
@@ -128,7 +128,7 @@ fn errors_are_those_of_changed_weights() {
                         "{what} {error}"
                     );
                     if metric.source() == Source::Moments && !expected.weighted {
-                        let summed = rows.from_moments(metric, clustered, contrast).unwrap();
+                        let summed = rows.measure_moments(metric, clustered, contrast).unwrap();
                         assert_near(summed.value, found.value, 1e-3, &what);
                         let factor =
                             if matches!(summed.method, Method::Wilson | Method::Tango) { factor_of(n) } else { 1.0 };
