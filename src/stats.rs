@@ -17,6 +17,7 @@ pub mod measurement;
 pub mod metric;
 pub mod multiclass;
 pub mod multiplicity;
+pub mod order;
 pub mod proportion;
 pub mod random;
 pub mod rank;

@@ -2,7 +2,7 @@
 
 use crate::stats::measurement::Measurement;
 use crate::stats::metric::Metric;
-use crate::stats::rank;
+use crate::stats::order;
 use crate::stats::sample::Sample;
 use crate::stats::undefined::Undefined;
 
@@ -11,8 +11,5 @@ use crate::stats::undefined::Undefined;
 /// # Errors
 /// When the metric is not defined on the rows, has no interval there, or is not of this task.
 pub fn measure(metric: &Metric, sample: &Sample, weights: &[f64]) -> Result<Measurement, Undefined> {
-    match metric {
-        Metric::RocAuc => rank::auc(sample, weights),
-        _ => Err(Undefined::NotMeasured),
-    }
+    order::measure(metric, sample, weights)
 }

@@ -25,7 +25,7 @@ pub struct Decisions {
 impl Decisions {
     /// The weighted sum of a metric over the models.
     ///
-    /// One model without clusters: Wilson's interval, for F1 through the Jaccard index. A plain difference of accuracy or
+    /// One model without clusters: the interval of a share, for F1 through the Jaccard index. A plain difference of accuracy or
     /// recall without clusters: Tango's. All else: the delta method, and where no variation was seen, what may have gone
     /// unseen in as many rows, or clusters.
     ///
@@ -45,7 +45,7 @@ impl Decisions {
 
     /// The mean over rows of a weight of -1, 0 or 1 per cell: a share of rows, or the difference of two.
     ///
-    /// Without clusters, Wilson's interval of a share and Tango's of a difference; else the delta method, and where no
+    /// Without clusters, the interval of a share, exact or Wilson's, and Tango's of a difference; else the delta method, and where no
     /// variation was seen, what may have gone unseen in as many clusters.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Decisions {
         let range = (if is_share { 0.0 } else { -1.0 }, 1.0);
         let delta = self.shares.measurement((gained - lost) / trials, weights, range)?;
         let (method, law) = match (delta.clusters, is_share) {
-            (None, true) => (Method::Wilson, Law::Share(Proportion { successes: gained, trials }, Scale::Identity)),
+            (None, true) => Law::of_share(Proportion { successes: gained, trials }, Scale::Identity),
             (None, false) => (Method::Tango, Law::Difference(PairedDifference { trials, gained, lost })),
             (Some(clusters), _) if matches!(delta.law, Law::Point) => {
                 (Method::Unvaried, Law::Unvaried { trials: clusters as f64, step: 1.0 })
@@ -89,7 +89,7 @@ impl Decisions {
 
     fn share(&self, metric: &Metric, model: usize) -> Option<(Method, Law)> {
         let share = self.ratio(metric, model).ok()?.share(metric);
-        Some((Method::Wilson, Law::Share(share, scale(metric))))
+        Some(Law::of_share(share, scale(metric)))
     }
 
     /// The share as if each cluster were one trial: rows within a cluster that all agree count once.
@@ -97,7 +97,7 @@ impl Decisions {
         let share = self.ratio(metric, model).ok()?.share(metric);
         let trials = share.trials.min(clusters as f64);
         let scaled = Proportion { successes: share.successes / share.trials * trials, trials };
-        Some((Method::Wilson, Law::Share(scaled, scale(metric))))
+        Some(Law::of_share(scaled, scale(metric)))
     }
 
     fn difference(&self, metric: &Metric, (first, second): (usize, usize)) -> PairedDifference {

@@ -40,6 +40,13 @@ pub enum Undefined {
         /// Rows, or clusters with rows, of label 0.
         negatives: u64,
     },
+    /// There are not as many rows as the first that are asked for.
+    FewerThanFirst {
+        /// Usable rows that weigh something.
+        rows: u64,
+        /// How many are asked for.
+        first: u64,
+    },
     /// The metric is undefined in too many bootstrap replicates for an interval.
     InReplicates {
         /// The replicates in which it is.
@@ -72,6 +79,9 @@ impl fmt::Display for Undefined {
                     f,
                     "too few of a class: {positives} positives and {negatives} negatives, at least 2 of each needed"
                 )
+            }
+            Self::FewerThanFirst { rows, first } => {
+                write!(f, "too few rows: {rows}, and the metric is of the first {first}")
             }
             Self::InReplicates { undefined, replicates } => {
                 write!(

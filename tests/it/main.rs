@@ -9,4 +9,5 @@ mod injection;
 mod laws;
 mod onnx;
 mod statistics;
+mod statistics_order;
 mod tidy;

@@ -27,9 +27,9 @@ use crate::target::Side;
 /// long row of small losses passes every comparison. The floor stays where it is.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given. Accuracy, precision and recall have Wilson's
-/// score interval, ROC AUC DeLong's, the others the delta method. Slices by value with fewer than `policy.min_rows` rows or
-/// `policy.min_positives` of a class are listed as not tested.
+/// Rows are independent, or entities are where `columns.entity` is given. Accuracy, precision and recall have an exact
+/// interval, or Wilson's where much was seen; ROC AUC has DeLong's; the others the delta method or the bootstrap. Slices by
+/// value with fewer than `policy.min_rows` rows or `policy.min_positives` of a class are listed as not tested.
 ///
 /// # Example
 /// ```yaml
