@@ -21,6 +21,7 @@ pub mod measurement;
 pub mod metric;
 pub mod multiclass;
 pub mod multiplicity;
+pub mod order;
 pub mod power;
 pub mod probability;
 pub mod proportion;

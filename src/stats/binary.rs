@@ -5,7 +5,7 @@ use crate::stats::metric::Metric;
 use crate::stats::sample::Sample;
 use crate::stats::undefined::Undefined;
 use crate::stats::weights::range;
-use crate::stats::{calibration, influence, probability, rank, threshold};
+use crate::stats::{calibration, influence, order, probability, threshold};
 
 /// The weighted sum of a metric over the models.
 ///
@@ -14,7 +14,19 @@ use crate::stats::{calibration, influence, probability, rank, threshold};
 pub fn measure(metric: &Metric, sample: &Sample, weights: &[f64]) -> Result<Measurement, Undefined> {
     let range = range(metric, weights);
     match metric {
-        Metric::RocAuc => rank::auc(sample, weights),
+        Metric::RocAuc
+        | Metric::AveragePrecision
+        | Metric::Gini
+        | Metric::KolmogorovSmirnov
+        | Metric::Lift { .. }
+        | Metric::Gain { .. }
+        | Metric::PrecisionAtShare { .. }
+        | Metric::PrecisionAtK { .. }
+        | Metric::RecallAtK { .. }
+        | Metric::RecallAtPrecision { .. }
+        | Metric::SensitivityAtSpecificity { .. }
+        | Metric::BestF1
+        | Metric::BestAccuracy => order::measure(metric, sample, weights),
         Metric::LogLoss
         | Metric::Brier
         | Metric::BrierSkill

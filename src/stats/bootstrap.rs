@@ -30,10 +30,6 @@ const MAX_UNDEFINED: f64 = 0.01;
 /// Differences from the estimate below this share of the models' metrics are rounding, and are taken as zero.
 const NOISE: f64 = 1e-14;
 
-/// Parts of the rows that are left out in turn, to find the skewness of the rows' influence: the third moments of parts
-/// add up as those of rows do, and 100 parts know the acceleration to 0.006.
-const PARTS: u64 = 100;
-
 /// Replicates that are drawn from one block of random numbers.
 const BLOCK: usize = 4;
 
@@ -58,18 +54,39 @@ pub fn measure(
     range: (f64, f64),
     value: impl Fn(usize, &[f64]) -> Result<f64, Undefined>,
 ) -> Result<Measurement, Undefined> {
-    let sum = |masses: &[f64]| contrast(weights, masses, &value);
-    let estimate = sum(&sample.masses())?;
+    measure_as(sample, weights, range, false, value)
+}
+
+/// The same for a metric that is the best of many, or a distance, and therefore biased: corrected for that.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_biased(
+    sample: &Sample,
+    weights: &[f64],
+    range: (f64, f64),
+    value: impl Fn(usize, &[f64]) -> Result<f64, Undefined>,
+) -> Result<Measurement, Undefined> {
+    measure_as(sample, weights, range, true, value)
+}
+
+fn measure_as(
+    sample: &Sample,
+    weights: &[f64],
+    range: (f64, f64),
+    biased: bool,
+    value: impl Fn(usize, &[f64]) -> Result<f64, Undefined>,
+) -> Result<Measurement, Undefined> {
+    let masses = sample.masses();
+    let estimate = contrast(weights, &masses, &value)?;
+    let size = contrast(&weights.iter().map(|weight| weight.abs()).collect::<Vec<_>>(), &masses, &value)?;
     let units = units(sample)?;
-    let draws = Draws::new(sample);
-    let replicates = replicates(&draws, &sum)?;
+    let replicates = replicates(&Draws::new(sample), |masses| contrast(weights, masses, &value))?;
     let method = if together(sample).is_some() { Method::BootstrapClustered } else { Method::Bootstrap };
-    let size = contrast(&weights.iter().map(|weight| weight.abs()).collect::<Vec<_>>(), &sample.masses(), &value)?;
     let (method, law) = if replicates.iter().all(|replicate| (replicate - estimate).abs() <= NOISE * size.abs()) {
         (Method::Constant, Law::Point)
     } else {
-        let acceleration = acceleration(&draws, &sample.masses(), estimate, &sum);
-        (method, Law::Replicates(Arc::new(Replicates::new(estimate, replicates, acceleration, units))))
+        (method, Law::Replicates(Arc::new(Replicates::new(estimate, replicates, biased, units))))
     };
     let clusters = sample.clusters.as_ref().map(|_| units);
     Ok(Measurement { value: estimate, rows: sample.rows(), clusters, method, law, range })
@@ -105,7 +122,7 @@ fn units(sample: &Sample) -> Result<u64, Undefined> {
 }
 
 /// The sum in each replicate in which it is defined.
-fn replicates(draws: &Draws, sum: &impl Fn(&[f64]) -> Result<f64, Undefined>) -> Result<Vec<f64>, Undefined> {
+fn replicates(draws: &Draws, sum: impl Fn(&[f64]) -> Result<f64, Undefined>) -> Result<Vec<f64>, Undefined> {
     let masses = (0..REPLICATES.div_ceil(BLOCK)).flat_map(|block| draws.block(block as u64));
     let found = masses.take(REPLICATES).map(|masses| sum(&masses));
     let (mut defined, mut undefined) = (Vec::with_capacity(REPLICATES), 0);
@@ -120,20 +137,6 @@ fn replicates(draws: &Draws, sum: &impl Fn(&[f64]) -> Result<f64, Undefined>) ->
         return Err(Undefined::InReplicates { undefined, replicates: REPLICATES as u64 });
     }
     Ok(defined)
-}
-
-/// A sixth of the skewness of the estimate, from what it is without each part of the rows (Efron 1987, section 7); 0 where
-/// it is undefined without a part.
-fn acceleration(draws: &Draws, masses: &[f64], estimate: f64, sum: &impl Fn(&[f64]) -> Result<f64, Undefined>) -> f64 {
-    let without = |part: u64| {
-        let left = draws.keys.iter().zip(masses).map(|(key, &mass)| if key % PARTS == part { 0.0 } else { mass });
-        sum(&left.collect::<Vec<_>>()).map(|value| estimate - value)
-    };
-    let parts = draws.keys.iter().map(|key| key % PARTS).collect::<BTreeSet<_>>();
-    let Ok(influences) = parts.into_iter().map(without).collect::<Result<Vec<_>, _>>() else { return 0.0 };
-    let power = |exponent| influences.iter().map(|influence| influence.powi(exponent)).sum::<f64>();
-    let scale = power(2).powf(1.5);
-    if scale > 0.0 { power(3) / (6.0 * scale) } else { 0.0 }
 }
 
 /// What is drawn for each entry.

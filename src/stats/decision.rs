@@ -25,7 +25,7 @@ pub struct Decisions {
 impl Decisions {
     /// The weighted sum of a metric over the models.
     ///
-    /// One model without clusters: Wilson's interval for what is a share of rows, for F1 through the Jaccard index. A plain
+    /// One model without clusters: the interval of a share, exact or Wilson's, for what is one of rows, for F1 through the Jaccard index. A plain
     /// difference of shares of the same rows without clusters: Tango's. All else: the delta method, and where no variation
     /// was seen, what may have gone unseen in as many rows, or clusters.
     ///
@@ -48,7 +48,7 @@ impl Decisions {
 
     /// The mean over rows of a weight of -1, 0 or 1 per cell: a share of rows, or the difference of two.
     ///
-    /// Without clusters, Wilson's interval of a share and Tango's of a difference; else the delta method, and where no
+    /// Without clusters, the interval of a share, exact or Wilson's, and Tango's of a difference; else the delta method, and where no
     /// variation was seen, what may have gone unseen in as many clusters.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Decisions {
         let range = (if is_share { 0.0 } else { -1.0 }, 1.0);
         let delta = self.shares.measurement((gained - lost) / trials, weights, range)?;
         let (method, law) = match (delta.clusters, is_share) {
-            (None, true) => (Method::Wilson, Law::Share(Proportion { successes: gained, trials }, Scale::Identity)),
+            (None, true) => Law::of_share(Proportion { successes: gained, trials }, Scale::Identity),
             (None, false) => (Method::Tango, Law::Difference(PairedDifference { trials, gained, lost })),
             (Some(clusters), _) if matches!(delta.law, Law::Point) => {
                 (Method::Unvaried, Law::Unvaried { trials: clusters as f64, step: 1.0 })
@@ -80,9 +80,9 @@ impl Decisions {
         let unvaried = matches!(delta.law, Law::Point);
         let share = Share::of(metric);
         let found = match (delta.clusters, single(weights), share, paired(weights), Share::of_common_rows(metric)) {
-            (None, Some(model), Some(share), ..) => Some(self.wilson(share, model, f64::INFINITY)),
+            (None, Some(model), Some(share), ..) => Some(self.share_of(share, model, f64::INFINITY)),
             (Some(clusters), Some(model), Some(share), ..) if unvaried => {
-                Some(self.wilson(share, model, clusters as f64))
+                Some(self.share_of(share, model, clusters as f64))
             }
             (None, _, _, Some(models), Some(share)) => {
                 Some((Method::Tango, Law::Difference(self.difference(share, models))))
@@ -98,12 +98,12 @@ impl Decisions {
     }
 
     /// The share of at most so many trials: of clusters, where rows within a cluster all agree and count once.
-    fn wilson(&self, share: Share, model: usize, most: f64) -> (Method, Law) {
+    fn share_of(&self, share: Share, model: usize, most: f64) -> (Method, Law) {
         let table = self.confusion(model);
         let (successes, rows) = (table.weight(share.successes), table.weight(share.trials));
         let trials = rows.min(most);
         let successes = if trials < rows { successes / rows * trials } else { successes };
-        (Method::Wilson, Law::Share(Proportion { successes, trials }, share.scale))
+        Law::of_share(Proportion { successes, trials }, share.scale)
     }
 
     fn difference(&self, share: Share, (first, second): (usize, usize)) -> PairedDifference {

@@ -17,6 +17,8 @@ use crate::stats::replicates::Replicates;
 pub enum Method {
     /// Wilson's score interval of a share. From 20 trials on, on the average over shares.
     Wilson,
+    /// Clopper and Pearson's exact interval of a share.
+    ClopperPearson,
     /// Tango's score interval of a paired difference of shares. From 20 trials on.
     Tango,
     /// The delta method on means over rows. From 100 rows on; for a loss of which few rows have most, later: 200 for the
@@ -31,7 +33,7 @@ pub enum Method {
     DelongPaired,
     /// Obuchowski (1997): `DeLong` with clusters, and Student's t. From 20 clusters on.
     Obuchowski,
-    /// The bias-corrected and accelerated interval of a Poisson bootstrap of rows (Efron 1987).
+    /// The percentile interval of a Poisson bootstrap of rows, bias-corrected for the best of many (Efron 1987).
     Bootstrap,
     /// The same with all rows of a cluster, or a group, drawn together.
     BootstrapClustered,
@@ -47,6 +49,7 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Self::Wilson => "wilson",
+            Self::ClopperPearson => "clopper-pearson",
             Self::Tango => "tango",
             Self::Delta => "delta",
             Self::DeltaClustered => "delta-clustered",
@@ -130,6 +133,7 @@ impl Measurement {
             Law::Point => around(0.0),
             Law::Studentised { error, .. } => self.axis().interval(self.value, z * error),
             Law::Replicates(replicates) => replicates.interval(z),
+            Law::Share(share, scale) if share.is_exact() => scale.interval(share.exact_interval(alpha_per_side)),
             Law::Share(share, scale) => scale.interval(share.interval(z)),
             Law::Difference(difference) => difference.interval(z),
             &Law::Unvaried { trials, step } => around(step * unseen(trials, z)),
@@ -140,13 +144,19 @@ impl Measurement {
     /// The one-sided p-value of "the truth is at least `limit`" against "it is below".
     #[must_use]
     pub fn p_below(&self, limit: f64) -> f64 {
-        self.reference().at_most(self.statistics(limit)[1])
+        match &self.law {
+            Law::Share(share, scale) if share.is_exact() => share.exact_p_below(scale.share(limit)),
+            _ => self.reference().at_most(self.statistics(limit)[1]),
+        }
     }
 
     /// The one-sided p-value of "the truth is at most `limit`" against "it is above".
     #[must_use]
     pub fn p_above(&self, limit: f64) -> f64 {
-        self.reference().at_most(-self.statistics(limit)[0])
+        match &self.law {
+            Law::Share(share, scale) if share.is_exact() => share.exact_p_above(scale.share(limit)),
+            _ => self.reference().at_most(-self.statistics(limit)[0]),
+        }
     }
 
     /// The standard error: estimated, or for a score method that of the plug-in variance; 0 without variation.
@@ -166,10 +176,17 @@ impl Measurement {
     /// About how many more rows would decide: as many as put `limit` outside the one-sided interval at `alpha_per_side`,
     /// if the estimate stays where it is and new rows come in clusters like the old ones.
     ///
-    /// Every statistic here grows with the root of the number of rows, which the answer inverts. `Some(0)` when it is
+    /// Every statistic here grows with the root of the number of rows, which the answer inverts, but for exact tests, which
+    /// are asked themselves. `Some(0)` when it is
     /// decided already; none when the estimate sits on the limit or does not vary.
     #[must_use]
     pub fn needs_rows(&self, limit: f64, alpha_per_side: f64) -> Option<u64> {
+        if let Law::Share(share, scale) = &self.law
+            && share.is_exact()
+        {
+            let share = share.rows_for(scale.share(limit), alpha_per_side);
+            return share.map(|factor| ((factor - 1.0) * self.rows as f64).ceil() as u64);
+        }
         let [above, below] = self.statistics(limit);
         let statistic = above.max(-below);
         if statistic <= 0.0 || statistic.is_infinite() {
@@ -281,6 +298,14 @@ impl Axis {
 
 /// Rounds of adapting Student's quantile to the number of clusters it asks for. The quantile hardly moves after two.
 const REFINEMENTS: usize = 8;
+
+impl Law {
+    /// The law of a share, and its method: exact as long as few of the rarer outcome were seen.
+    pub(crate) fn of_share(share: Proportion, scale: Scale) -> (Method, Self) {
+        let method = if share.is_exact() { Method::ClopperPearson } else { Method::Wilson };
+        (method, Self::Share(share, scale))
+    }
+}
 
 impl Scale {
     fn interval(self, (low, high): (f64, f64)) -> (f64, f64) {

@@ -65,7 +65,7 @@ pub fn share_of_cells(sample: &Sample, weights: &[f64]) -> Result<Measurement, U
     let delta = influence::measurement(sample, value, value.abs(), &influences, range)?;
     let effective = effective(sample, |_| true);
     let (method, law) = match (delta.clusters, &delta.law) {
-        (None, _) if is_share => (Method::Wilson, wilson(&delta, value, Scale::Identity, effective)),
+        (None, _) if is_share => of_share(&delta, value, Scale::Identity, effective),
         (_, Law::Point) => (Method::Unvaried, Law::Unvaried { trials: effective, step: 1.0 }),
         _ => (delta.method, delta.law.clone()),
     };
@@ -105,7 +105,7 @@ fn refine(
         let decided = Decided::new(sample, model)?;
         let table = decided.confusion();
         let value = table.weight(share.successes) / table.weight(share.trials);
-        return Ok(Some((Method::Wilson, wilson(delta, value, share.scale, decided.effective(share.trials)))));
+        return Ok(Some(of_share(delta, value, share.scale, decided.effective(share.trials))));
     }
     if !unvaried || is_constant(metric, weights) || agree(sample, weights) {
         return Ok(None);
@@ -119,13 +119,13 @@ fn refine(
     Ok(Some((Method::Unvaried, Law::Unvaried { trials, step: steps[0].max(steps[1]) })))
 }
 
-/// The law of a share, with the trials that give it the variance it has, or else as many as count.
-fn wilson(delta: &Measurement, share: f64, scale: Scale, effective: f64) -> Law {
+/// The method and the law of a share, with the trials that give it the variance it has, or else as many as count.
+fn of_share(delta: &Measurement, share: f64, scale: Scale, effective: f64) -> (Method, Law) {
     let rows = delta.rows as f64;
     let variance = delta.standard_error().powi(2) * (rows - 1.0) / rows;
     let of_one = scale.standard_error(Proportion { successes: share, trials: 1.0 }).powi(2);
     let trials = if variance > 0.0 && of_one > 0.0 { of_one / variance } else { effective };
-    Law::Share(Proportion { successes: share * trials, trials }, scale)
+    Law::of_share(Proportion { successes: share * trials, trials }, scale)
 }
 
 /// Whether a difference is between models that give every row the same score: there is nothing that may vary.

@@ -64,6 +64,13 @@ pub enum Undefined {
     },
     /// The sum below the line of a ratio is 0.
     ZeroDenominator,
+    /// There are not as many rows as the first that are asked for.
+    FewerThanFirst {
+        /// Usable rows that weigh something.
+        rows: u64,
+        /// How many are asked for.
+        first: u64,
+    },
     /// The metric is undefined in too many bootstrap replicates for an interval.
     InReplicates {
         /// The replicates in which it is.
@@ -113,6 +120,9 @@ impl fmt::Display for Undefined {
                 write!(f, "too few groups: {groups} with a relevant row, at least 2 needed for an interval")
             }
             Self::ZeroDenominator => write!(f, "the sum below the line is 0"),
+            Self::FewerThanFirst { rows, first } => {
+                write!(f, "too few rows: {rows}, and the metric is of the first {first}")
+            }
             Self::InReplicates { undefined, replicates } => {
                 write!(
                     f,

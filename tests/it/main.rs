@@ -16,6 +16,7 @@ mod scored;
 mod slices;
 mod statistics;
 mod statistics_binary;
+mod statistics_order;
 mod statistics_ranking;
 mod statistics_ratio;
 mod statistics_regression;

@@ -364,9 +364,7 @@ fn a_model_does_not_differ_from_itself() {
 /// As many rows as it asks for do decide, and somewhat fewer do not.
 #[test]
 fn the_rows_it_asks_for_would_decide() {
-    let decides = |rows: f64| {
-        Proportion { successes: 0.8 * rows, trials: rows }.statistic(0.78) > Reference::Normal.critical(ALPHA)
-    };
+    let decides = |rows: f64| Proportion { successes: 0.8 * rows, trials: rows }.exact_p_above(0.78) < ALPHA;
     let rows = Rows { labels: vec![1.0; 100], clusters: vec![0; 100], ..simulate(1, 1) };
     let scores = (0..100).map(|row| if row < 80 { 0.9 } else { 0.1 }).collect::<Vec<_>>();
     let rows = Rows { scores: vec![scores.clone(), scores], ..rows };

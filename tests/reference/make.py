@@ -276,17 +276,21 @@ def measured(metric, sample, weights, clustered):
     return row | studentised(value, error, degrees, limit, bounds)
 
 
+def exact(successes, trials, limit):
+    """Clopper and Pearson's interval, and the p-values of the exact binomial test."""
+    low, high = proportion_confint(successes, trials, alpha=2 * ALPHA, method="beta")
+    p = [stats.binomtest(int(successes), int(trials), limit, alternative=side).pvalue for side in ("less", "greater")]
+    return dict(method="clopper-pearson", low=float(low), high=float(high), below=float(p[0]), above=float(p[1]))
+
+
 def single_share(metric, labels, decided, limit):
     above, below = ratio_parts(metric, labels, decided)
     if metric != "f1":
-        low, high = wilson(above.sum(), below.sum())
-        p = score_p(above.sum(), below.sum(), limit)
-        return dict(method="wilson", low=low, high=high, below=p[0], above=p[1])
+        return exact(above.sum(), below.sum(), limit)
     hits = int((labels * decided).sum())
     union = int(((labels + decided) > 0).sum())
-    low, high = (2 * end / (1 + end) for end in wilson(hits, union))
-    p = score_p(hits, union, limit / (2 - limit))
-    return dict(method="wilson", low=low, high=high, below=p[0], above=p[1])
+    found = exact(hits, union, limit / (2 - limit))
+    return found | {end: 2 * found[end] / (1 + found[end]) for end in ("low", "high")}
 
 
 def paired_shares(metric, labels, decided, weights, limit):
