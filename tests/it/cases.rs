@@ -111,7 +111,7 @@ fn every_case_has_its_report() {
 }
 
 /// The plainest configuration of each check, by task.
-const CHECKS: [(&str, &str, &str); 8] = [
+const CHECKS: [(&str, &str, &str); 9] = [
     ("performance.metric", "metric: roc_auc, min: 0.6, slices: all", "metric: rmse, max: 2.0, slices: all"),
     (
         "performance.regression",
@@ -119,6 +119,7 @@ const CHECKS: [(&str, &str, &str); 8] = [
         "metric: mae, max_rise: 2%, slices: all",
     ),
     ("performance.worst_slice", "", ""),
+    ("performance.calibration", "", ""),
     ("data.schema", "columns: { x: { type: float } }", "columns: { x: { type: integer } }"),
     ("drift.prediction", "", ""),
     ("leakage.overlap", "between: [train, test]", "between: [train, test]"),
