@@ -5,6 +5,7 @@ use crate::stats::distance::kolmogorov_smirnov;
 use crate::stats::weights::range;
 use crate::stats::{
     Distance, Joint, Measurement, Metric, Sample, Threshold, Undefined, binary, multiclass, ranking, regression,
+    threshold,
 };
 use crate::summaries::moments::Means;
 use crate::summaries::ranks::RankColumns;
@@ -67,14 +68,29 @@ impl Cell {
     }
 }
 
-/// The mean over rows of a weight of -1, 0 or 1 for each decision cell: the share of changed decisions, or the difference
-/// of two such shares on the same rows.
+/// The mean over rows, each by its weight, of a weight of -1, 0 or 1 for each decision cell: the share of changed decisions,
+/// or the difference of two such shares on the same rows.
 ///
 /// # Errors
 /// When there are no usable rows or no decisions, or too few rows or clusters.
-pub fn share(moments: &Moments, weight: impl Fn(Cell) -> f64) -> Result<Measurement, Undefined> {
-    let weights: Vec<f64> = (0..moments.cells().len()).map(|index| weight(Cell(index))).collect();
-    decisions(moments)?.share_of_cells(&weights)
+pub fn share(answer: Answer<'_>, weight: impl Fn(Cell) -> f64) -> Result<Measurement, Undefined> {
+    let weights: Vec<f64> = (0..2 << answer.models()).map(|index| weight(Cell(index))).collect();
+    match answer {
+        Answer::Moments(moments) => decisions(moments)?.share_of_cells(&weights),
+        Answer::Ranks(ranks, columns) => threshold::share_of_cells(&sample(ranks, columns), &weights),
+    }
+}
+
+/// How many rows are in each decision cell.
+///
+/// # Errors
+/// When there are no usable rows or no decisions.
+pub fn cells(answer: Answer<'_>) -> Result<Vec<(Cell, u64)>, Undefined> {
+    let rows = match answer {
+        Answer::Moments(moments) => moments.cells(),
+        Answer::Ranks(ranks, columns) => threshold::rows_of_cells(&sample(ranks, columns))?,
+    };
+    Ok(rows.into_iter().enumerate().map(|(index, rows)| (Cell(index), rows)).collect())
 }
 
 /// The Kolmogorov-Smirnov distance between the scores of two models.

@@ -5,12 +5,12 @@ use anyhow::{Result, bail, ensure};
 use crate::answers::{Answers, Groups};
 use crate::check::Refusal;
 use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject, allowed};
-use crate::measure::{self, measure};
+use crate::measure::{Answer, measure};
 use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
 use crate::spec::limit::Amount;
 use crate::spec::no_column;
 use crate::spec::problem::{Path, Problem, nearest, quoted};
-use crate::spec::written::{AllOrNone, Policy, Slices, Task};
+use crate::spec::written::{AllOrNone, Policy, Slices, Task, Threshold, ThresholdPerModel, ThresholdShare};
 use crate::stats::measurement::Measurement;
 use crate::stats::metric::{Direction, Family, Metric, Source};
 use crate::stats::undefined::Undefined;
@@ -68,7 +68,7 @@ impl Rows {
             inputs.push(Input::Group);
         }
         let params = rows::Columns {
-            task: task(plan, scores.len()),
+            task: task(plan, scores),
             scores: scores.len(),
             clustered: columns.entity.is_some(),
             weighted: columns.weight.is_some(),
@@ -83,7 +83,7 @@ impl Rows {
     }
 
     /// Asks for the joint moments of the scores.
-    pub(super) fn moments(&self, plan: &mut Plan<'_>, groupings: &[Grouping]) -> Result<Ticket<Moments>> {
+    fn moments(&self, plan: &mut Plan<'_>, groupings: &[Grouping]) -> Result<Ticket<Moments>> {
         plan.summarise(&self.dataset, &self.params, self.inputs.clone(), groupings)
     }
 
@@ -107,6 +107,11 @@ impl Rows {
         let params = rows::Columns { clustered: false, ..self.params.clone() };
         let inputs = self.inputs.iter().filter(|input| **input != Input::Entity).cloned().collect();
         (params, inputs)
+    }
+
+    /// Asks for the decisions.
+    pub(super) fn decisions(&self, plan: &mut Plan<'_>) -> Result<MetricTicket> {
+        self.metric(plan, &Metric::PositiveRate, &[Grouping::All])
     }
 
     /// What the columns hold.
@@ -162,7 +167,10 @@ impl Rows {
 
     fn refuse_bad_weights(&self, counts: &RowCounts) -> Result<()> {
         let (bad, dataset) = (counts.bad_weights, &self.dataset);
-        ensure!(bad == 0, "dataset `{dataset}` has {bad} weights that are missing, negative or not finite");
+        ensure!(
+            bad == 0,
+            "dataset `{dataset}` has {bad} rows whose `columns.weight` is missing, negative or not finite"
+        );
         Ok(())
     }
 
@@ -227,11 +235,22 @@ fn unsettled(slice: &Grouping, reason: String, missing: u64) -> Finding {
     }
 }
 
-fn task(plan: &Plan<'_>, models: usize) -> rows::Task {
-    let threshold = plan.model().threshold.unwrap_or(0.5);
+fn task(plan: &Plan<'_>, scores: &[ScoreOf]) -> rows::Task {
     match plan.model().task {
-        Task::Binary => rows::Task::Binary { threshold: rows::Threshold::From(vec![threshold; models]) },
+        Task::Binary => rows::Task::Binary { threshold: threshold(plan.model().threshold.unwrap_or_default(), scores) },
         Task::Regression => rows::Task::Regression,
+    }
+}
+
+fn threshold(written: Threshold, scores: &[ScoreOf]) -> rows::Threshold {
+    let from = |candidate: f64, baseline: f64| {
+        let of = |side: &Side| if *side == Side::Candidate { candidate } else { baseline };
+        rows::Threshold::From(scores.iter().map(|(side, _)| of(side)).collect())
+    };
+    match written {
+        Threshold::One(threshold) => from(threshold, threshold),
+        Threshold::PerModel(ThresholdPerModel { candidate, baseline }) => from(candidate, baseline),
+        Threshold::TopShare(ThresholdShare { share }) => rows::Threshold::TopShare(share),
     }
 }
 
@@ -363,9 +382,14 @@ impl Sample {
 
     /// A metric of the scores, weighted over the models.
     pub(super) fn measure(&self, metric: &Metric, weights: &[f64]) -> Result<Measurement, Undefined> {
+        measure(metric, self.answer(), weights)
+    }
+
+    /// What the numbers are computed from.
+    pub(super) fn answer(&self) -> Answer<'_> {
         match self {
-            Self::Moments(moments) => measure(metric, measure::Answer::Moments(moments), weights),
-            Self::Ranks(ranks, columns) => measure(metric, measure::Answer::Ranks(ranks, columns), weights),
+            Self::Moments(moments) => Answer::Moments(moments),
+            Self::Ranks(ranks, columns) => Answer::Ranks(ranks, columns),
         }
     }
 }

@@ -58,10 +58,52 @@ pub struct Model {
     /// Who answers for the model. Recorded for the auditor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<String>,
-    /// The score from which on a row is decided positive (binary models): `score >= threshold`. 0.5 unless given.
+    /// Which rows are decided for 1 (binary models): `score >= threshold`. 0.5 unless given. One number, or a number for
+    /// each model, or the share of rows with the highest scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
+}
+
+/// Which rows a binary model decides for 1.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Threshold {
+    /// Those whose score is at least this: `0.4`.
+    One(#[schemars(range(min = 0.0, max = 1.0))] f64),
+    /// The same with a number for each model: `{ candidate: 0.4, baseline: 0.5 }`.
+    PerModel(ThresholdPerModel),
+    /// A share of the rows, those with the model's highest scores: `{ share: 0.1 }`.
+    TopShare(ThresholdShare),
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self::One(0.5)
+    }
+}
+
+/// The score from which on a row is decided for 1, for each model.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "per model")]
+pub struct ThresholdPerModel {
+    /// For the candidate.
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub threshold: Option<f64>,
+    pub candidate: f64,
+    /// For the baseline.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub baseline: f64,
+}
+
+/// The share of the rows that each model decides for 1: those with its highest scores, by weight where rows have one. Rows
+/// of equal score at the cut all count. The rows are those that a claim is about, so every slice has cuts of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "share")]
+pub struct ThresholdShare {
+    /// The share: `0.1` for one row in ten.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
+    pub share: f64,
 }
 
 /// What a model predicts.
@@ -174,7 +216,7 @@ pub struct Columns {
     /// What rows belong to: a customer, a device. Rows of one entity are not independent, so intervals are clustered by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
-    /// What a row counts for: a number of at least 0. Every row counts 1 unless given.
+    /// What a row counts for: a number of at least 0, in every row. Every row counts 1 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
     /// What a row is ranked within: a query, a session. For the ranking task.

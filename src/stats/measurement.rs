@@ -204,7 +204,7 @@ impl Scale {
         }
     }
 
-    fn standard_error(self, Proportion { successes, trials }: Proportion) -> f64 {
+    pub(crate) fn standard_error(self, Proportion { successes, trials }: Proportion) -> f64 {
         let share = successes / trials;
         let slope = match self {
             Self::Identity => 1.0,

@@ -19,8 +19,12 @@ pub enum Undefined {
     },
     /// No row has label 1.
     NoPositives,
+    /// No row has label 0.
+    NoNegatives,
     /// A model decides for 1 on no row.
     NoPredictedPositives,
+    /// A model decides for 0 on no row.
+    NoPredictedNegatives,
     /// No row has label 1, and a model decides for 1 on none.
     NothingPositive,
     /// Too few rows for an interval.
@@ -40,6 +44,14 @@ pub enum Undefined {
         /// Rows, or clusters with rows, of label 0.
         negatives: u64,
     },
+    /// All usable rows weigh 0.
+    NoWeight,
+    /// All rows have the same score.
+    ConstantScores,
+    /// At the score where a share of the rows is cut off, so many rows tie that the cut may fall on either side of them.
+    TiedCut,
+    /// A score parts the labels, so that no logistic curve fits them best.
+    Separated,
     /// The numbers are too large for 64-bit floats.
     TooLarge,
     /// The summary at hand does not hold what the metric needs, or holds another number of models.
@@ -54,7 +66,9 @@ impl fmt::Display for Undefined {
                 write!(f, "only one class: {positives} positives and {negatives} negatives")
             }
             Self::NoPositives => write!(f, "no positives: no row has label 1"),
+            Self::NoNegatives => write!(f, "no negatives: no row has label 0"),
             Self::NoPredictedPositives => write!(f, "no predicted positives: no score reaches the threshold"),
+            Self::NoPredictedNegatives => write!(f, "no predicted negatives: every score reaches the threshold"),
             Self::NothingPositive => write!(f, "neither positives nor predicted positives"),
             Self::TooFewRows { rows } => write!(f, "too few rows: {rows}, at least 2 needed for an interval"),
             Self::TooFewClusters { clusters } => {
@@ -65,6 +79,15 @@ impl fmt::Display for Undefined {
                     f,
                     "too few of a class: {positives} positives and {negatives} negatives, at least 2 of each needed"
                 )
+            }
+            Self::NoWeight => write!(f, "no weight: all usable rows weigh 0"),
+            Self::ConstantScores => write!(f, "constant scores: a model gives all rows the same one"),
+            Self::TiedCut => write!(
+                f,
+                "tied rows at the cut: other rows like these may put them on either side of it; scores of more digits help"
+            ),
+            Self::Separated => {
+                write!(f, "separated labels: a score parts them, or nearly so, and no logistic curve fits them best")
             }
             Self::TooLarge => write!(f, "numbers too large to compute with"),
             Self::NotMeasured => write!(f, "not measured: the summary does not hold this metric for these models"),

@@ -429,6 +429,14 @@ const BAD_SPEC: &[Case] = &[
     ("unknown check", "did you mean `performance.regression`", |f| {
         spec_with(f, "performance.regression", "performance.regresion");
     }),
+    ("threshold above 1", "1.5", |f| spec_with(f, "task: binary", "task: binary, threshold: 1.5")),
+    ("threshold of one model", "`baseline`", |f| {
+        spec_with(f, "task: binary", "task: binary, threshold: { candidate: 0.4 }");
+    }),
+    ("threshold by no share", "share", |f| spec_with(f, "task: binary", "task: binary, threshold: { share: 0 }")),
+    ("threshold by what", "did you mean `share`?", |f| {
+        spec_with(f, "task: binary", "task: binary, threshold: { shar: 0.1 }");
+    }),
     ("unknown dataset", "`tset`", |f| spec_with(f, "data.schema: {}", "data.schema: { data: tset }")),
 ];
 

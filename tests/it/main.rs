@@ -10,4 +10,5 @@ mod laws;
 mod onnx;
 mod slices;
 mod statistics;
+mod statistics_binary;
 mod tidy;

@@ -22,7 +22,7 @@ const ALPHA: f64 = 0.05;
 const BINARY: [Metric; 7] =
     [Metric::Accuracy, Metric::Precision, Metric::Recall, Metric::F1, Metric::RocAuc, Metric::LogLoss, Metric::Brier];
 
-fn table<T: DeserializeOwned>(name: &str) -> Vec<T> {
+pub(super) fn table<T: DeserializeOwned>(name: &str) -> Vec<T> {
     let path = format!("{}/tests/reference/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -35,7 +35,7 @@ fn assert_close(found: f64, expected: f64, what: &str) {
 
 /// For numbers that are small differences of numbers of size one, where nine digits of the result are not to be had.
 #[track_caller]
-fn assert_near(found: f64, expected: f64, scale: f64, what: &str) {
+pub(super) fn assert_near(found: f64, expected: f64, scale: f64, what: &str) {
     assert!((found - expected).abs() <= 1e-9 * scale.max(expected.abs()), "{what}: {found:e} is not {expected:e}");
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::Answers;
 use crate::check::{Check, Refusal};
-use crate::checks::shared::{self, Bound, Rows};
+use crate::checks::shared::{self, Bound, MetricTicket, Rows, Sample};
 use crate::evidence::{Estimate, Evidence, Finding, Subject, allowed};
 use crate::measure;
 use crate::plan::{Grouping, Plan, Ticket};
@@ -14,7 +14,7 @@ use crate::spec::limit::Amount;
 use crate::spec::written::Task;
 use crate::stats::distance::Distance;
 use crate::stats::random;
-use crate::summaries::{Moments, Ranks};
+use crate::summaries::Ranks;
 
 /// The candidate's scores are distributed like the baseline's, and few decisions change.
 ///
@@ -30,8 +30,9 @@ use crate::summaries::{Moments, Ranks};
 ///
 /// # What it assumes
 /// Rows are independent, or entities are where `columns.entity` is given. The distance has a simultaneous band over all
-/// scores, by a seeded Gaussian multiplier simulation; the flips have a score interval. A changed decision that stays wrong
-/// is impossible with two classes, so flips are corrected or broken.
+/// scores, by a seeded Gaussian multiplier simulation, and counts every row once; the flips have a score interval, and count
+/// rows by `columns.weight` where it is given. A changed decision that stays wrong is impossible with two classes, so flips
+/// are corrected or broken.
 ///
 /// # Example
 /// ```yaml
@@ -77,7 +78,7 @@ fn max_flips() -> Amount {
 pub struct Asked {
     rows: Rows,
     ranks: Ticket<Ranks>,
-    moments: Option<Ticket<Moments>>,
+    decisions: Option<MetricTicket>,
     seed: u64,
 }
 
@@ -92,18 +93,20 @@ impl Check for DriftPrediction {
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
         let rows = Rows::of_both(plan, &self.data)?;
         let ranks = rows.ranks(plan, &[Grouping::All])?;
-        let moments = match plan.model().task {
-            Task::Binary => Some(rows.moments(plan, &[Grouping::All])?),
+        let decisions = match plan.model().task {
+            Task::Binary => Some(rows.decisions(plan)?),
             Task::Regression => None,
         };
         let seed = random::seed(&[&plan.model().name, Self::NAME]);
-        Ok(Asked { rows, ranks, moments, seed })
+        Ok(Asked { rows, ranks, decisions, seed })
     }
 
     fn judge(&self, asked: &Asked, answers: &Answers) -> Result<Vec<Evidence>> {
         let mut evidence = vec![self.distance(asked, &answers.summary(&asked.ranks)?.all())?];
-        if let Some(ticket) = &asked.moments {
-            evidence.push(self.flips(asked, &answers.summary(ticket)?.all())?);
+        if let Some(ticket) = &asked.decisions {
+            for (_, sample) in ticket.samples(answers, &Grouping::All)? {
+                evidence.push(self.flips(asked, &sample)?);
+            }
         }
         Ok(evidence)
     }
@@ -141,22 +144,22 @@ impl DriftPrediction {
         }
     }
 
-    fn flips(&self, asked: &Asked, moments: &Moments) -> Result<Evidence> {
+    fn flips(&self, asked: &Asked, sample: &Sample) -> Result<Evidence> {
         let subject = Subject::all(&self.data, "flips");
         let limits = allowed("max_flips", self.max_flips);
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
-        if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, moments.rows())? {
+        if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, sample.rows())? {
             return Ok(Evidence::new(subject, limits, finding));
         }
         let level = asked.rows.level();
-        Ok(match measure::share(moments, |cell| f64::from(u8::from(cell.decision(0) != cell.decision(1)))) {
-            Err(reason) => shared::undecided(subject, limits, moments.rows(), &reason),
+        Ok(match measure::share(sample.answer(), |cell| f64::from(u8::from(cell.decision(0) != cell.decision(1)))) {
+            Err(reason) => shared::undecided(subject, limits, sample.rows(), &reason),
             Ok(flips) => {
                 let mut evidence = Evidence::new(subject, limits, Bound::AtMost(limit).test(&flips, level));
                 evidence.difference = Some(shared::estimate(&flips, level));
                 evidence.rows = flips.rows;
                 evidence.method = Some(flips.method.name().to_owned());
-                let (corrected, broken) = corrected_and_broken(moments);
+                let (corrected, broken) = corrected_and_broken(sample);
                 shared::clustered(evidence, flips.clusters).detail("corrected", corrected).detail("broken", broken)
             }
         })
@@ -164,10 +167,9 @@ impl DriftPrediction {
 }
 
 /// Rows whose decision became right, and rows whose decision became wrong.
-fn corrected_and_broken(moments: &Moments) -> (u64, u64) {
+fn corrected_and_broken(sample: &Sample) -> (u64, u64) {
     let mut counts = (0, 0);
-    for (index, rows) in moments.cells().into_iter().enumerate() {
-        let cell = measure::Cell(index);
+    for (cell, rows) in measure::cells(sample.answer()).unwrap_or_default() {
         match (cell.decision(0) == cell.label(), cell.decision(1) == cell.label()) {
             (false, true) => counts.0 += rows,
             (true, false) => counts.1 += rows,

@@ -27,9 +27,12 @@ use crate::target::Side;
 /// long row of small losses passes every comparison. The floor stays where it is.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given. Accuracy, precision and recall have Wilson's
-/// score interval, ROC AUC DeLong's, the others the delta method. Slices by value with fewer than `policy.min_rows` rows or
-/// `policy.min_positives` of a class are listed as not tested.
+/// Rows are independent, or entities are where `columns.entity` is given. Metrics that are a share of rows, such as accuracy,
+/// precision and recall, have Wilson's score interval, ROC AUC DeLong's, the others the delta method. With `columns.weight`
+/// every sum over the rows is a weighted one, in the variance too. Weights say how many rows of the world a row stands for,
+/// not how often it was seen: weights of 2 each change nothing, and unequal ones leave fewer rows that count. With
+/// `model.threshold: { share: 0.1 }` the interval includes the error of the cut. Slices by value with fewer than
+/// `policy.min_rows` rows or `policy.min_positives` of a class, weighted or not, are listed as not tested.
 ///
 /// # Example
 /// ```yaml

@@ -26,9 +26,12 @@ use crate::stats::metric::Metric;
 /// nothing on all rows may be a loss on those who matter.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given. ROC AUC has DeLong's paired interval, accuracy
-/// and recall Tango's score interval, the others the delta method on the joint moments of both models. Slices by value with
-/// fewer than `policy.min_rows` rows or `policy.min_positives` of a class are listed as not tested.
+/// Rows are independent, or entities are where `columns.entity` is given. ROC AUC has DeLong's paired interval, accuracy,
+/// recall and specificity Tango's score interval, the others the delta method on the joint moments of both models. With
+/// `columns.weight` every sum over the rows is a weighted one, in the variance too, and differences have the delta method.
+/// Weights say how many rows of the world a row stands for, not how often it was seen: weights of 2 each change nothing, and
+/// unequal ones leave fewer rows that count. Slices by value with fewer than `policy.min_rows` rows or
+/// `policy.min_positives` of a class, weighted or not, are listed as not tested.
 ///
 /// # Example
 /// ```yaml

@@ -16,8 +16,8 @@ use crate::spec::written::Task;
 use crate::stats::metric::{Direction, Metric};
 use crate::stats::random;
 use crate::stats::undefined::Undefined;
+use crate::summaries::Spread;
 use crate::summaries::spread::SpreadParams;
-use crate::summaries::{Moments, Spread};
 use crate::target::Side;
 
 /// Noise on the features hurts the candidate no more than it hurts the baseline.
@@ -87,7 +87,7 @@ pub struct Asked {
 struct Noisy {
     rows: Rows,
     metric: MetricTicket,
-    moments: Option<Ticket<Moments>>,
+    decisions: Option<MetricTicket>,
     disturbed: Ticket<Spread>,
 }
 
@@ -131,13 +131,13 @@ impl Check for RobustnessSensitivity {
         let scores = [(Side::Baseline, None), (Side::Candidate, None), noisy(Side::Baseline), noisy(Side::Candidate)];
         let rows = Rows::new(plan, &self.data, Input::Label, &scores)?;
         let metric = rows.metric(plan, &asked.metric, &[Grouping::All])?;
-        let moments = match plan.model().task {
-            Task::Binary => Some(rows.moments(plan, &[Grouping::All])?),
+        let decisions = match plan.model().task {
+            Task::Binary => Some(rows.decisions(plan)?),
             Task::Regression => None,
         };
         let inputs = vec![Input::Disturbed(noise)];
         let disturbed = plan.summarise(&self.data, &SpreadParams {}, inputs, &[Grouping::All])?;
-        asked.noisy = Some(Noisy { rows, metric, moments, disturbed });
+        asked.noisy = Some(Noisy { rows, metric, decisions, disturbed });
         Ok(())
     }
 
@@ -148,8 +148,10 @@ impl Check for RobustnessSensitivity {
         for (_, sample) in noisy.metric.samples(answers, &Grouping::All)? {
             evidence.push(self.loss(asked, noisy, &sample, disturbed)?);
         }
-        if let Some(ticket) = &noisy.moments {
-            evidence.push(self.flips(noisy, &answers.summary(ticket)?.all(), disturbed)?);
+        if let Some(ticket) = &noisy.decisions {
+            for (_, sample) in ticket.samples(answers, &Grouping::All)? {
+                evidence.push(self.flips(noisy, &sample, disturbed)?);
+            }
         }
         let told = |evidence: Evidence| evidence.detail("disturbed_share", disturbed).detail("seed", asked.seed);
         Ok(evidence.into_iter().map(told).collect())
@@ -173,21 +175,21 @@ impl RobustnessSensitivity {
             .or_else(|reason| Ok(shared::undecided(subject, limits, sample.rows(), &reason)))
     }
 
-    fn flips(&self, noisy: &Noisy, moments: &Moments, disturbed: f64) -> Result<Evidence> {
+    fn flips(&self, noisy: &Noisy, sample: &Sample, disturbed: f64) -> Result<Evidence> {
         let limits = allowed("max_flips", self.max_flips);
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
         let subject = Subject::all(&self.data, "flips");
-        if let Some(finding) = obstacle(noisy, moments.rows(), moments.positives(), disturbed)? {
+        if let Some(finding) = obstacle(noisy, sample.rows(), sample.positives(), disturbed)? {
             return Ok(Evidence::new(subject, limits, finding));
         }
         let flip = |cell: Cell, clean, noisy| f64::from(u8::from(cell.decision(clean) != cell.decision(noisy)));
         let shares = [
-            measure::share(moments, |cell| flip(cell, 0, 2)),
-            measure::share(moments, |cell| flip(cell, 1, 3)),
-            measure::share(moments, |cell| flip(cell, 1, 3) - flip(cell, 0, 2)),
+            measure::share(sample.answer(), |cell| flip(cell, 0, 2)),
+            measure::share(sample.answer(), |cell| flip(cell, 1, 3)),
+            measure::share(sample.answer(), |cell| flip(cell, 1, 3) - flip(cell, 0, 2)),
         ];
         compared(shares, limit, noisy.rows.level(), subject.clone(), limits.clone())
-            .or_else(|reason| Ok(shared::undecided(subject, limits, moments.rows(), &reason)))
+            .or_else(|reason| Ok(shared::undecided(subject, limits, sample.rows(), &reason)))
     }
 }
 

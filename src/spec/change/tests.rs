@@ -103,6 +103,7 @@ fn what_means_the_same_is_no_change() {
         &[("min: 0.70", "min: 7.0e-1")],
         &[("max_flips: 12%", "max_flips: 0.12")],
         &[("tier: medium\n", "tier: medium\n  threshold: 0.5\n")],
+        &[("tier: medium\n", "tier: medium\n  threshold: { candidate: 0.5, baseline: 0.5 }\n")],
         &[("min_rows: 200\n", "min_rows: 200\n  min_positives: 20\n  false_ship: 0.05\n")],
         &[("  on_inconclusive: { overall: fail, slice: warn }\n", "")],
         &[("min: 0.70,", "min: 0.70, data: test, severity: block,")],
@@ -140,6 +141,16 @@ fn the_model() {
         (&[("name: flights", "name: planes")], &[("model.name", Weakening)], &[("model.name", Weakening)]),
         (
             &[("medium\n", "medium\n  threshold: 0.4\n")],
+            &[("model.threshold", Weakening)],
+            &[("model.threshold", Weakening)],
+        ),
+        (
+            &[("medium\n", "medium\n  threshold: { candidate: 0.4, baseline: 0.5 }\n")],
+            &[("model.threshold", Weakening)],
+            &[("model.threshold", Weakening)],
+        ),
+        (
+            &[("medium\n", "medium\n  threshold: { share: 0.1 }\n")],
             &[("model.threshold", Weakening)],
             &[("model.threshold", Weakening)],
         ),
