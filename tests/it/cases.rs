@@ -111,7 +111,7 @@ fn every_case_has_its_report() {
 }
 
 /// The plainest configuration of each check, by task.
-const CHECKS: [(&str, [&str; 3]); 8] = [
+const CHECKS: [(&str, [&str; 3]); 9] = [
     (
         "performance.metric",
         [
@@ -129,6 +129,7 @@ const CHECKS: [(&str, [&str; 3]); 8] = [
         ],
     ),
     ("performance.worst_slice", [""; 3]),
+    ("performance.calibration", [""; 3]),
     ("data.schema", ["columns: { x: { type: float } }", "columns: { x: { type: integer } }", "columns: { x: {} }"]),
     ("drift.prediction", [""; 3]),
     ("leakage.overlap", ["between: [train, test]"; 3]),

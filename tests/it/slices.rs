@@ -230,6 +230,9 @@ fn what_cannot_be_searched_is_said() {
     );
     assert!(refused("columns: [label]").contains("`label` is the label"));
     assert!(refused("columns: [shpo]").contains("did you mean `shop`?"));
+    let share = HEAD.replace("task: binary", "task: binary, threshold: { share: 0.1 }");
+    let spec = format!("{share}{COLUMNS}checks:\n  - performance.worst_slice: {{ metric: accuracy }}\n");
+    assert!(run(folder.path(), &spec, &[]).unwrap_err().contains("search `log_loss` or `brier`"));
     let tiny = search(folder.path(), "columns: [shop]");
     assert_eq!(tiny["details"]["too_small"], 0, "{tiny:#}");
 }

@@ -149,6 +149,12 @@ impl Check for PerformanceWorstSlice {
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
         let (metric, loss) = self.loss(plan)?;
         let rows = Rows::of_both(plan, &self.data)?;
+        if let (Loss::Error, rows::Task::Binary { threshold: rows::Threshold::TopShare(_) }) =
+            (loss, &rows.columns().task)
+        {
+            let problem = Problem::key(plan.here(), "whether a row is among the highest scores depends on other rows");
+            return Err(problem.remedy("search `log_loss` or `brier` instead of `accuracy`").into());
+        }
         let mut columns = Vec::new();
         for (name, at) in self.searched(plan)? {
             let kind = shared::column(plan, &self.data, &name, &at)?.clone();

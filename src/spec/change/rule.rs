@@ -115,6 +115,12 @@ static ROWS: &[(&str, Rule)] = &[
     // Left out, more is searched than any list names.
     ("checks.performance.worst_slice.columns", FIXED),
     ("checks.performance.worst_slice.data", Rule::Identity),
+    ("checks.performance.calibration.max_ratio_error", Rule::AtMostShare),
+    ("checks.performance.calibration.min_slope", Rule::AtLeast),
+    ("checks.performance.calibration.max_slope", Rule::AtMost),
+    ("checks.performance.calibration.max_rise", Rule::AtMost),
+    ("checks.performance.calibration.slices", Rule::Slices),
+    ("checks.performance.calibration.data", Rule::Identity),
     ("checks.data.schema.columns.*", PART),
     ("checks.data.schema.columns.*.type", PROMISE),
     ("checks.data.schema.columns.*.nullable", Rule::Words(&["true", "false"])),
