@@ -41,6 +41,8 @@ pub(crate) struct Gate {
     pub(crate) slices_may_warn: bool,
     /// What is promised of it.
     pub(crate) promise: Promise,
+    /// How often it is judged: as often as its promise asks for.
+    pub(crate) replicates: u64,
 }
 
 /// A candidate.
@@ -85,6 +87,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Of(0.0),
         slices_may_warn: true,
         promise: Promise::SeldomFails,
+        replicates: 4_000,
     },
     Gate {
         name: "as good, and 0.02 may be lost",
@@ -92,6 +95,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Of(0.02),
         slices_may_warn: true,
         promise: Promise::SeldomFails,
+        replicates: 4_000,
     },
     Gate {
         name: "every claim false by a hair",
@@ -99,6 +103,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Truth(0.0),
         slices_may_warn: true,
         promise: Promise::SeldomShips,
+        replicates: 4_000,
     },
     Gate {
         name: "one slice false by a hair, 0.2 allowed elsewhere, slices block",
@@ -106,6 +111,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Truth(0.2),
         slices_may_warn: false,
         promise: Promise::SeldomShips,
+        replicates: 1_000,
     },
     Gate {
         name: "one slice false by a hair, 0.2 allowed elsewhere, slices may warn",
@@ -113,6 +119,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Truth(0.2),
         slices_may_warn: true,
         promise: Promise::Nothing,
+        replicates: 1_000,
     },
     Gate {
         name: "a refactor that changes no score, and nothing may be lost",
@@ -120,6 +127,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Of(0.0),
         slices_may_warn: false,
         promise: Promise::AlwaysPasses,
+        replicates: 1_000,
     },
     Gate {
         name: "a refactor that changes no score, and 0.01 may be lost",
@@ -127,6 +135,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Of(0.01),
         slices_may_warn: false,
         promise: Promise::AlwaysPasses,
+        replicates: 1_000,
     },
 ];
 
@@ -165,8 +174,8 @@ impl Verdicts {
 }
 
 impl Gate {
-    /// Judges so many replicates.
-    pub(crate) fn run(&self, rows: u64, replicates: u64) -> Verdicts {
+    /// Judges its replicates, of so many rows each.
+    pub(crate) fn run(&self, rows: u64) -> Verdicts {
         let policy = self.policy();
         let losses = METRICS.map(|metric| self.candidate.loss(metric));
         let first = seed(&[self.name, &format!("{:?}", self.candidate), &rows.to_string()]);
@@ -177,7 +186,7 @@ impl Gate {
             assert_eq!(claims.len(), METRICS.len() * (1 + SLICES));
             verdict::of_gate(&claims, &policy)
         };
-        in_parallel(replicates, one).into_iter().for_each(|verdict| verdicts.take(verdict));
+        in_parallel(self.replicates, one).into_iter().for_each(|verdict| verdicts.take(verdict));
         verdicts
     }
 

@@ -12,9 +12,9 @@ use crate::stats::proportion::{PairedDifference, Proportion, unseen, unseen_stat
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Wilson's score interval of a share. From 20 trials on, on the average over shares.
+    /// Wilson's score interval of a share. From 30 trials on.
     Wilson,
-    /// Tango's score interval of a paired difference of shares. From 20 trials on.
+    /// Tango's score interval of a paired difference of shares. From 30 trials on.
     Tango,
     /// The delta method on means over rows. From 100 rows on; for a loss of which few rows have most, later: 200 for the
     /// log-loss of a sharp model, 500 for squares of errors with heavy tails. Differences from 100.
