@@ -42,6 +42,8 @@ pub(crate) struct Gate {
     pub(crate) slices_may_warn: bool,
     /// What is promised of it.
     pub(crate) promise: Promise,
+    /// How often it is judged: as often as its promise asks for.
+    pub(crate) replicates: u64,
 }
 
 /// A candidate.
@@ -86,6 +88,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Of(0.0),
         slices_may_warn: true,
         promise: Promise::SeldomFails,
+        replicates: 4_000,
     },
     Gate {
         name: "as good, and 0.02 may be lost",
@@ -93,6 +96,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Of(0.02),
         slices_may_warn: true,
         promise: Promise::SeldomFails,
+        replicates: 4_000,
     },
     Gate {
         name: "every claim false by a hair",
@@ -100,6 +104,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Truth(0.0),
         slices_may_warn: true,
         promise: Promise::SeldomShips,
+        replicates: 4_000,
     },
     Gate {
         name: "one slice false by a hair, 0.2 allowed elsewhere, slices block",
@@ -107,6 +112,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Truth(0.2),
         slices_may_warn: false,
         promise: Promise::SeldomShips,
+        replicates: 1_000,
     },
     Gate {
         name: "one slice false by a hair, 0.2 allowed elsewhere, slices may warn",
@@ -114,6 +120,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Truth(0.2),
         slices_may_warn: true,
         promise: Promise::Nothing,
+        replicates: 1_000,
     },
     Gate {
         name: "a refactor that changes no score, and nothing may be lost",
@@ -121,6 +128,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Of(0.0),
         slices_may_warn: false,
         promise: Promise::AlwaysPasses,
+        replicates: 1_000,
     },
     Gate {
         name: "a refactor that changes no score, and 0.01 may be lost",
@@ -128,6 +136,7 @@ pub(crate) const GATES: &[Gate] = &[
         margin: Margin::Of(0.01),
         slices_may_warn: false,
         promise: Promise::AlwaysPasses,
+        replicates: 1_000,
     },
 ];
 
@@ -166,8 +175,8 @@ impl Verdicts {
 }
 
 impl Gate {
-    /// Judges so many replicates.
-    pub(crate) fn run(&self, rows: u64, replicates: u64) -> Verdicts {
+    /// Judges its replicates, of so many rows each.
+    pub(crate) fn run(&self, rows: u64) -> Verdicts {
         let policy = self.policy();
         let losses = METRICS.map(|metric| self.candidate.loss(&metric));
         let first = seed(&[self.name, &format!("{:?}", self.candidate), &rows.to_string()]);
@@ -178,7 +187,7 @@ impl Gate {
             assert_eq!(claims.len(), METRICS.len() * (1 + SLICES));
             verdict::of_gate(&claims, &policy)
         };
-        in_parallel(replicates, one).into_iter().for_each(|verdict| verdicts.take(verdict));
+        in_parallel(self.replicates, one).into_iter().for_each(|verdict| verdicts.take(verdict));
         verdicts
     }
 

@@ -26,9 +26,8 @@ use gates::{Candidate, GATES, Gate, Margin, Promise, Verdicts};
 const REPLICATES: u64 = 10_000;
 /// Replicates of a simulated band, each of which is itself a simulation: 0.5 %.
 const REPLICATES_OF_BANDS: u64 = 2_000;
-/// Replicates of a gate.
-const REPLICATES_OF_GATES: u64 = 4_000;
-const REPLICATES_OF_POWER: u64 = 400;
+/// Replicates of a point of a power curve: it is known to five points at worst.
+const REPLICATES_OF_POWER: u64 = 100;
 /// Rows of a gate, over nineteen slices.
 const ROWS_OF_GATES: u64 = 3_800;
 
@@ -138,7 +137,7 @@ fn interval(case: &Case, truth: f64, rows: u64) -> Interval {
 fn gates() -> Vec<Judged> {
     let judged = |gate: &Gate| {
         let started = Instant::now();
-        let verdicts = gate.run(ROWS_OF_GATES, REPLICATES_OF_GATES);
+        let verdicts = gate.run(ROWS_OF_GATES);
         eprintln!("{}: {verdicts:?} {:.1} s", gate.name, started.elapsed().as_secs_f64());
         let (count, most) = match gate.promise {
             Promise::SeldomFails => (verdicts.fail, Some(0.05)),
@@ -173,9 +172,11 @@ fn power() -> Vec<Power> {
                 margin: Margin::Of(0.01),
                 slices_may_warn: true,
                 promise: Promise::Nothing,
+                replicates: REPLICATES_OF_POWER,
             };
-            let loss = (candidate.loss(&Metric::RocAuc) * 1e4).round() / 1e4;
-            found.push(Power { rows, loss, verdicts: gate.run(rows, REPLICATES_OF_POWER) });
+            // No loss is 0, and not -0.
+            let loss = (candidate.loss(&Metric::RocAuc) * 1e4).round() / 1e4 + 0.0;
+            found.push(Power { rows, loss, verdicts: gate.run(rows) });
         }
     }
     found

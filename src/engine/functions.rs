@@ -178,7 +178,7 @@ impl ScalarUDFImpl for Uniform {
     }
 }
 
-/// `mg_quantile(share)`: the quantile of some numbers that were given in order.
+/// `mg_quantile(share)`: the quantile of some numbers that were given in order; null for a share of 1 or more, or of none.
 #[derive(Debug)]
 pub(crate) struct Quantile {
     numbers: Arc<[f64]>,
@@ -186,7 +186,7 @@ pub(crate) struct Quantile {
 }
 
 impl Quantile {
-    /// The function. The numbers are in order, and at least one.
+    /// The function of these numbers, which are in order.
     pub(crate) fn function(numbers: Arc<[f64]>) -> ScalarUDF {
         let signature = Signature::exact(vec![DataType::Float64], Volatility::Immutable);
         ScalarUDF::new_from_impl(Self { numbers, signature })
@@ -227,9 +227,9 @@ impl ScalarUDFImpl for Quantile {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
         let [share] = columns.as_slice() else { return exec_err!("mg_quantile takes one argument") };
-        let last = self.numbers.len().saturating_sub(1);
-        let number = |share: f64| self.numbers[((share * self.numbers.len() as f64) as usize).min(last)];
-        let numbers: Float64Array = share.as_primitive::<Float64Type>().unary(number);
+        let place = |share: f64| (share * self.numbers.len() as f64) as usize;
+        let number = |share: Option<f64>| share.and_then(|share| self.numbers.get(place(share)).copied());
+        let numbers: Float64Array = share.as_primitive::<Float64Type>().iter().map(number).collect();
         Ok(ColumnarValue::Array(Arc::new(numbers)))
     }
 }

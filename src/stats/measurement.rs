@@ -15,11 +15,11 @@ use crate::stats::replicates::Replicates;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Wilson's score interval of a share. From 20 trials on, on the average over shares.
+    /// Wilson's score interval of a share. From 30 trials on.
     Wilson,
-    /// Clopper and Pearson's exact interval of a share.
+    /// Clopper and Pearson's exact interval of a share, for any number of trials.
     ClopperPearson,
-    /// Tango's score interval of a paired difference of shares. From 20 trials on.
+    /// Tango's score interval of a paired difference of shares. From 30 trials on.
     Tango,
     /// The delta method on means over rows. From 100 rows on; for a loss of which few rows have most, later: 200 for the
     /// log-loss of a sharp model, 500 for squares of errors with heavy tails. Differences from 100.
