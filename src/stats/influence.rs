@@ -70,6 +70,9 @@ pub fn measurement(
         _ => {}
     }
     let mass = sample.masses().iter().sum::<f64>();
+    if mass == 0.0 {
+        return Err(Undefined::NoWeight);
+    }
     let squares = match &clusters {
         None => squares_of_rows(sample, influences),
         Some(clusters) => squares_of_clusters(sample, influences, clusters),

@@ -40,6 +40,25 @@ pub enum Undefined {
         /// Rows, or clusters with rows, of label 0.
         negatives: u64,
     },
+    /// A class has no row.
+    NoRowOfClass {
+        /// Which, counted from 1 in the order of the classes.
+        number: usize,
+    },
+    /// A model decides for a class on no row.
+    NoDecisionForClass {
+        /// Which, counted from 1 in the order of the classes.
+        number: usize,
+    },
+    /// A class has no row, and a model decides for it on none.
+    NothingOfClass {
+        /// Which, counted from 1 in the order of the classes.
+        number: usize,
+    },
+    /// All labels or all decisions are one class.
+    OneClassOnly,
+    /// All usable rows weigh 0.
+    NoWeight,
     /// The numbers are too large for 64-bit floats.
     TooLarge,
     /// The summary at hand does not hold what the metric needs, or holds another number of models.
@@ -66,6 +85,15 @@ impl fmt::Display for Undefined {
                     "too few of a class: {positives} positives and {negatives} negatives, at least 2 of each needed"
                 )
             }
+            Self::NoRowOfClass { number } => write!(f, "no row of class number {number} of `model.classes`"),
+            Self::NoDecisionForClass { number } => {
+                write!(f, "a model decides on no row for class number {number} of `model.classes`")
+            }
+            Self::NothingOfClass { number } => {
+                write!(f, "neither rows of class number {number} of `model.classes` nor decisions for it")
+            }
+            Self::OneClassOnly => write!(f, "one class only: all labels or all decisions of a model are the same"),
+            Self::NoWeight => write!(f, "no weight: all usable rows weigh 0"),
             Self::TooLarge => write!(f, "numbers too large to compute with"),
             Self::NotMeasured => write!(f, "not measured: the summary does not hold this metric for these models"),
         }

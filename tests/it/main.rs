@@ -7,6 +7,8 @@ mod gate;
 mod github;
 mod injection;
 mod laws;
+mod multiclass;
 mod onnx;
 mod statistics;
+mod statistics_multiclass;
 mod tidy;

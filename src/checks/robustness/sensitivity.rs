@@ -17,7 +17,7 @@ use crate::stats::metric::{Direction, Metric};
 use crate::stats::random;
 use crate::stats::undefined::Undefined;
 use crate::summaries::spread::SpreadParams;
-use crate::summaries::{Moments, Spread};
+use crate::summaries::{Moments, Ranks, Spread};
 use crate::target::Side;
 
 /// Noise on the features hurts the candidate no more than it hurts the baseline.
@@ -47,14 +47,14 @@ pub struct RobustnessSensitivity {
     #[serde(default = "noise")]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub noise: f64,
-    /// The metric that may be lost; `roc_auc` or `rmse` unless given.
+    /// The metric that may be lost; `roc_auc`, `log_loss` for a multiclass model, or `rmse` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
     /// How much more of the metric the candidate may lose than the baseline, on the metric's own scale.
     #[serde(default = "max_loss")]
     #[schemars(range(min = 0.0))]
     pub max_loss: f64,
-    /// How many more decisions the candidate may change than the baseline (binary models): `0.05` or `5%` of the rows.
+    /// How many more decisions the candidate may change than the baseline (binary and multiclass models): `0.05` or `5%` of the rows.
     #[serde(default = "max_flips")]
     pub max_flips: Amount,
     /// The dataset.
@@ -87,8 +87,15 @@ pub struct Asked {
 struct Noisy {
     rows: Rows,
     metric: MetricTicket,
-    moments: Option<Ticket<Moments>>,
+    decisions: Option<Decisions>,
     disturbed: Ticket<Spread>,
+}
+
+/// What tells the decisions of the models: cells of two classes, or the scores themselves.
+#[derive(Debug)]
+enum Decisions {
+    Moments(Ticket<Moments>),
+    Ranks(Ticket<Ranks>),
 }
 
 impl Check for RobustnessSensitivity {
@@ -102,6 +109,7 @@ impl Check for RobustnessSensitivity {
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
         let metric = self.metric.clone().unwrap_or(match plan.model().task {
             Task::Binary => Metric::RocAuc,
+            Task::Multiclass => Metric::LogLoss,
             Task::Regression => Metric::Rmse,
         });
         shared::metric_fits(plan, &metric)?;
@@ -128,13 +136,14 @@ impl Check for RobustnessSensitivity {
         let scores = [(Side::Baseline, None), (Side::Candidate, None), noisy(Side::Baseline), noisy(Side::Candidate)];
         let rows = Rows::new(plan, &self.data, Input::Label, &scores)?;
         let metric = rows.metric(plan, &asked.metric, &[Grouping::All])?;
-        let moments = match plan.model().task {
-            Task::Binary => Some(rows.moments(plan, &[Grouping::All])?),
+        let decisions = match plan.model().task {
+            Task::Binary => Some(Decisions::Moments(rows.moments(plan, &[Grouping::All])?)),
+            Task::Multiclass => Some(Decisions::Ranks(rows.ranks(plan, &[Grouping::All])?)),
             Task::Regression => None,
         };
         let inputs = vec![Input::Disturbed(noise)];
         let disturbed = plan.summarise(&self.data, &SpreadParams {}, inputs, &[Grouping::All])?;
-        asked.noisy = Some(Noisy { rows, metric, moments, disturbed });
+        asked.noisy = Some(Noisy { rows, metric, decisions, disturbed });
         Ok(())
     }
 
@@ -145,8 +154,16 @@ impl Check for RobustnessSensitivity {
         for (_, sample) in noisy.metric.samples(answers, &Grouping::All)? {
             evidence.push(self.loss(asked, noisy, &sample, disturbed)?);
         }
-        if let Some(ticket) = &noisy.moments {
-            evidence.push(self.flips(noisy, &answers.summary(ticket)?.all(), disturbed)?);
+        match &noisy.decisions {
+            Some(Decisions::Moments(ticket)) => {
+                let moments = answers.summary(ticket)?.all();
+                evidence.push(self.flips(noisy, &Sample::Moments(moments), disturbed)?);
+            }
+            Some(Decisions::Ranks(ticket)) => {
+                let ranks = answers.summary(ticket)?.all();
+                evidence.push(self.flips(noisy, &Sample::Ranks(ranks, noisy.rows.columns().clone()), disturbed)?);
+            }
+            None => {}
         }
         let told = |evidence: Evidence| evidence.detail("disturbed_share", disturbed).detail("seed", asked.seed);
         Ok(evidence.into_iter().map(told).collect())
@@ -170,21 +187,31 @@ impl RobustnessSensitivity {
             .or_else(|reason| Ok(shared::undecided(subject, limits, sample.rows(), &reason)))
     }
 
-    fn flips(&self, noisy: &Noisy, moments: &Moments, disturbed: f64) -> Result<Evidence> {
+    fn flips(&self, noisy: &Noisy, sample: &Sample, disturbed: f64) -> Result<Evidence> {
         let limits = allowed("max_flips", self.max_flips);
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
         let subject = Subject::all(&self.data, "flips");
-        if let Some(finding) = obstacle(noisy, moments.rows(), moments.positives(), disturbed)? {
+        if let Some(finding) = obstacle(noisy, sample.rows(), sample.positives(), disturbed)? {
             return Ok(Evidence::new(subject, limits, finding));
         }
-        let flip = |cell: Cell, clean, noisy| f64::from(u8::from(cell.decision(clean) != cell.decision(noisy)));
-        let shares = [
-            measure::share(moments, |cell| flip(cell, 0, 2)),
-            measure::share(moments, |cell| flip(cell, 1, 3)),
-            measure::share(moments, |cell| flip(cell, 1, 3) - flip(cell, 0, 2)),
-        ];
+        let (baseline, candidate) = ((1.0, 0, 2), (1.0, 1, 3));
+        let excess = [candidate, (-1.0, 0, 2)];
+        let shares = [&[baseline][..], &[candidate], &excess].map(|pairs| changed(sample, pairs));
         compared(shares, limit, noisy.rows.level(), subject.clone(), limits.clone())
-            .or_else(|reason| Ok(shared::undecided(subject, limits, moments.rows(), &reason)))
+            .or_else(|reason| Ok(shared::undecided(subject, limits, sample.rows(), &reason)))
+    }
+}
+
+/// The summed shares of decisions that differ between two models, each times its weight.
+fn changed(sample: &Sample, pairs: &[(f64, usize, usize)]) -> Measured {
+    match sample {
+        Sample::Ranks(ranks, columns) => measure::changed(ranks, columns, pairs),
+        Sample::Moments(moments) => measure::share(moments, |cell: Cell| {
+            let flip = |&(weight, a, b): &(f64, usize, usize)| {
+                if cell.decision(a) == cell.decision(b) { 0.0 } else { weight }
+            };
+            pairs.iter().map(flip).sum()
+        }),
     }
 }
 
