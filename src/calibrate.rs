@@ -204,6 +204,11 @@ pub async fn run(spec: Spec, options: &Options, advance: &Arc<Advance>) -> Resul
         target.baseline.is_some(),
         "a calibration compares with a baseline, and the spec has none: add `baseline:` beside `candidate:`"
     );
+    ensure!(
+        target.spec.written.model.task != Task::Multiclass,
+        "a multiclass model has a score for each class, which cannot be exchanged or replaced one by one: a calibration is \
+         for binary models, regressions and rankings"
+    );
     // Problems of the spec are problems of the spec here too, and not checks that are left out.
     gate::prepare(&target, selection.entries, options.run.threads)?;
     let inputs = Record::new(&target, &selection.suite, None, Vec::new()).inputs;
@@ -420,7 +425,7 @@ impl Candidate {
 
     /// The scorers of baseline and candidate.
     fn scorers(self, seed: u64, pool: &Arc<[f64]>) -> (Scorer, Scorer) {
-        let column = |name: &str| Scorer::Column(name.to_owned());
+        let column = |name: &str| Scorer::Columns(vec![name.to_owned()]);
         let exchanged = |heads: &str, tails: &str| {
             let (heads, tails, key) = (heads.to_owned(), tails.to_owned(), scored::UNIT.to_owned());
             Scorer::Resampled(Resampled::Exchanged { heads, tails, key, seed })

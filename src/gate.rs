@@ -15,7 +15,7 @@ use crate::record::{Base, Record};
 use crate::report::{Report, curves};
 use crate::score::Judged;
 use crate::spec::problem::{Path, Problem};
-use crate::spec::written::{Scorer, Severity, Slice};
+use crate::spec::written::{self, Scorer, Severity, Slice};
 use crate::spec::{Entry, Selection, Spec};
 use crate::target::{self, Target};
 use crate::verdict::Statement;
@@ -200,19 +200,27 @@ fn judge(checks: &[Pending], answers: &Answers) -> Result<Vec<Statement>> {
 /// The model that the spec names, or the one given instead, whose path is relative to the current folder.
 fn judged(spec: &Spec, written: Option<&Scorer>, given: Option<&str>) -> Result<Option<Judged>> {
     match (given, written) {
-        (Some(given), written) => Judged::open(FilePath::new(""), &instead(given, written)).map(Some),
+        (Some(given), written) => {
+            let scorer = instead(given, written);
+            crate::spec::scores_fit(&spec.written.model, &scorer)?;
+            Judged::open(FilePath::new(""), &scorer).map(Some)
+        }
         (None, Some(written)) => Judged::open(&spec.folder, written).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-/// A model given on the command line; what the spec says of reading an ONNX model stays.
+/// A model given on the command line; what the spec says of reading an ONNX model, and of the columns of predictions for
+/// the classes, stays.
 fn instead(given: &str, written: Option<&Scorer>) -> Scorer {
     match (Scorer::given(given), written) {
         (Scorer::Onnx(mut onnx), Some(Scorer::Onnx(declared))) => {
-            (onnx.output, onnx.positive, onnx.inputs) =
-                (declared.output.clone(), declared.positive.clone(), declared.inputs.clone());
+            let written::OnnxScorer { output, positive, classes, inputs, .. } = declared.clone();
+            (onnx.output, onnx.positive, onnx.classes, onnx.inputs) = (output, positive, classes, inputs);
             Scorer::Onnx(onnx)
+        }
+        (Scorer::Predictions(predictions), Some(Scorer::Predictions(declared))) => {
+            Scorer::Predictions(written::PredictionsScorer { scores: declared.scores.clone(), ..predictions })
         }
         (scorer, _) => scorer,
     }

@@ -98,10 +98,28 @@ pub fn cells(answer: Answer<'_>) -> Result<Vec<(Cell, u64)>, Undefined> {
     Ok(rows.into_iter().enumerate().map(|(index, rows)| (Cell(index), rows)).collect())
 }
 
-/// The Kolmogorov-Smirnov distance between the scores of two models. Grouped rows vary with their group.
+/// The summed shares of rows on which the decisions of two models for a class differ, each times a weight of -1 or 1.
 ///
 /// # Errors
 /// With fewer than two usable rows or clusters, or without such models.
+pub fn changed(ranks: &Ranks, columns: &Columns, pairs: &[(f64, usize, usize)]) -> Result<Measurement, Undefined> {
+    multiclass::changed(&sample(ranks, columns), pairs)
+}
+
+/// The weights of the rows whose decision for a class changes from a wrong to the right one, from the right to a wrong one,
+/// and from one wrong to another.
+///
+/// # Errors
+/// Without usable rows or such models.
+pub fn changes(ranks: &Ranks, columns: &Columns, a: usize, b: usize) -> Result<[f64; 3], Undefined> {
+    multiclass::changes(&sample(ranks, columns), a, b)
+}
+
+/// The Kolmogorov-Smirnov distance between two columns of scores: of two models, or of two models for a class. Grouped rows
+/// vary with their group.
+///
+/// # Errors
+/// With fewer than two usable rows or clusters, or without such columns.
 pub fn distance(ranks: &Ranks, columns: &Columns, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
     let mut sample = sample(ranks, columns);
     if sample.groups.is_some() {

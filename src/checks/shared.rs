@@ -52,12 +52,13 @@ impl Rows {
     pub(super) fn new(plan: &Plan<'_>, dataset: &str, label: Input, scores: &[ScoreOf]) -> Result<Self, Refusal> {
         let columns = plan.columns();
         let roles = Path::root().key("columns");
-        number_column(plan, dataset, &columns.label, &roles.key("label"))?;
+        label_column(plan, dataset, &columns.label, &roles.key("label"))?;
         let mut inputs = vec![label];
         let mut models = Vec::new();
         for (side, noise) in scores {
             models.push(model(plan, dataset, *side, noise.clone())?);
-            inputs.push(Input::Score { side: *side, noise: noise.clone(), output: 0 });
+            let score = |output| Input::Score { side: *side, noise: noise.clone(), output };
+            inputs.extend((0..plan.model().outputs()).map(score));
         }
         if let Some(entity) = &columns.entity {
             column(plan, dataset, entity, &roles.key("entity"))?;
@@ -213,21 +214,35 @@ impl Rows {
         let side = model.side;
         if !model.live && not_finite + outside > 0 {
             bail!(
-                "the scores of the {side} for dataset `{}` are broken: {not_finite} are not finite, {outside} are outside 0 to 1; \
-                 a binary task needs probabilities",
-                self.dataset
+                "the scores of the {side} for dataset `{}` are broken: {not_finite} are not finite, {outside} are {}; \
+                 {}",
+                self.dataset,
+                self.outside(),
+                if self.is_multiclass() {
+                    format!("a multiclass task needs probabilities that sum to 1, to {}", rows::SUM_TOLERANCE)
+                } else {
+                    "a binary task needs probabilities".to_owned()
+                }
             );
         }
         let reason = match (missing, not_finite, outside) {
             (0, 0, 0) => return Ok(None),
             (missing, 0, 0) => format!("the {side} gave no score for {missing} of {} rows", counts.rows),
-            (_, 0, outside) => format!("the {side} scored {outside} of {} rows outside 0 to 1", counts.rows),
+            (_, 0, outside) => format!("the {side} scored {outside} of {} rows {}", counts.rows, self.outside()),
             (_, bad, _) => format!("the {side} scored {bad} of {} rows as not finite", counts.rows),
         };
         Ok(Some(match side {
             Side::Candidate => Finding::Fact { holds: false, reason: Some(reason) },
             Side::Baseline => Finding::Undecided { reason, needs_rows: None },
         }))
+    }
+
+    fn is_multiclass(&self) -> bool {
+        matches!(self.params.task, rows::Task::Multiclass { .. })
+    }
+
+    fn outside(&self) -> &'static str {
+        if self.is_multiclass() { "outside 0 to 1, or not 1 in sum" } else { "outside 0 to 1" }
     }
 
     fn too_few_rows(&self, slice: &Grouping, counts: &RowCounts) -> Option<Finding> {
@@ -242,11 +257,14 @@ impl Rows {
 
     fn too_few_of_a_class(&self, counts: &RowCounts, positives: u64) -> Option<(String, Option<u64>)> {
         let used = used(counts);
-        if !matches!(self.params.task, rows::Task::Binary { .. }) {
-            return None;
-        }
+        let classes = match self.params.task {
+            rows::Task::Binary { .. } => {
+                vec![("positives", positives), ("negatives", used.saturating_sub(positives))]
+            }
+            rows::Task::Multiclass { .. } => vec![("rows of the rarest class", positives)],
+            rows::Task::Regression | rows::Task::Ranking => return None,
+        };
         let least = self.policy.min_positives;
-        let classes = [("positives", positives), ("negatives", used.saturating_sub(positives))];
         classes.into_iter().find(|(_, found)| *found < least).map(|(what, found)| {
             // At the share seen so far, so many more rows bring the rest.
             let rows = (found > 0).then(|| (least - found) * used.div_ceil(found));
@@ -280,6 +298,7 @@ fn task(plan: &Plan<'_>, scores: &[ScoreOf]) -> rows::Task {
         Task::Binary => {
             rows::Task::Binary { threshold: thresholds(plan.model().threshold.unwrap_or_default(), scores) }
         }
+        Task::Multiclass => rows::Task::Multiclass { classes: plan.model().class_names() },
         Task::Regression => rows::Task::Regression,
         Task::Ranking => rows::Task::Ranking,
     }
@@ -302,9 +321,13 @@ fn model(plan: &Plan<'_>, dataset: &str, side: Side, noise: Option<Noise>) -> Re
         let problem = Problem::key(plan.here(), format!("this check compares with a {side}, and the spec has none"));
         return Err(problem.remedy(format!("add `{side}:` beside `candidate:`")).into());
     };
-    if let crate::score::Scorer::Column(score) = &judged.scorer {
-        let at = Path::root().key(&side.to_string()).key("column");
-        number_column(plan, dataset, score, &at)?;
+    if let crate::score::Scorer::Columns(scores) = &judged.scorer {
+        let at = Path::root().key(&side.to_string());
+        for (index, score) in scores.iter().enumerate() {
+            let is_list = plan.model().task == Task::Multiclass;
+            let at = if is_list { at.key("columns").index(index) } else { at.key("column") };
+            number_column(plan, dataset, score, &at)?;
+        }
     }
     Ok(Model { side, noise, live: judged.is_live() })
 }
@@ -321,6 +344,23 @@ pub(super) fn column<'p>(
         return Ok(field.data_type());
     }
     Err(no_column(at, dataset, name, schema).into())
+}
+
+/// A column of numbers, or in a multiclass task of classes.
+fn label_column(plan: &Plan<'_>, dataset: &str, name: &str, at: &Path) -> Result<(), Refusal> {
+    if plan.model().task != Task::Multiclass {
+        return number_column(plan, dataset, name, at);
+    }
+    let kind = column(plan, dataset, name, at)?;
+    let mut values = kind;
+    while let arrow::datatypes::DataType::Dictionary(_, inner) = values {
+        values = inner;
+    }
+    if values.is_numeric() || values.is_string() || *values == arrow::datatypes::DataType::Boolean {
+        return Ok(());
+    }
+    let message = format!("column {} of dataset {} holds {kind}, which are no classes", quoted(name), quoted(dataset));
+    Err(Problem::value(at, message).remedy("write texts, whole numbers or truth values to the Parquet file").into())
 }
 
 fn number_column(plan: &Plan<'_>, dataset: &str, name: &str, at: &Path) -> Result<(), Refusal> {
@@ -345,12 +385,13 @@ fn threshold(task: &rows::Task, model: usize) -> Option<f64> {
 pub(super) fn metric_fits(plan: &mut Plan<'_>, metric: &Metric, dataset: &str) -> Result<(), Refusal> {
     let family = match plan.model().task {
         Task::Binary => Family::Binary,
+        Task::Multiclass => Family::Multiclass,
         Task::Regression => Family::Regression,
         Task::Ranking => Family::Ranking,
     };
     if metric.families().contains(&family) {
         will_evaluate(plan, metric, dataset);
-        return Ok(());
+        return parameters_fit(plan, metric);
     }
     let problem =
         Problem::value(&plan.at("metric"), format!("{} is not a metric of this task", quoted(&metric.name())));
@@ -365,6 +406,33 @@ fn will_evaluate(plan: &mut Plan<'_>, metric: &Metric, dataset: &str) {
         let at = plan.at("metric").key("ratio").key(key);
         let (dataset, text) = (dataset.to_owned(), text.clone());
         plan.will_evaluate(Expression { at, dataset, text, names: names.clone() });
+    }
+}
+
+/// Refuses parameters of a metric that mean nothing for the classes of the model.
+fn parameters_fit(plan: &Plan<'_>, metric: &Metric) -> Result<(), Refusal> {
+    let (at, classes) = (plan.at("metric"), plan.model().class_names());
+    match metric {
+        Metric::ClassPrecision { class } | Metric::ClassRecall { class } | Metric::ClassF1 { class }
+            if !classes.contains(class) =>
+        {
+            let message = format!("{} is no class of `model.classes`", quoted(class));
+            let remedy = match nearest(class, classes.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    format!("there are {}", classes.iter().map(|class| quoted(class)).collect::<Vec<_>>().join(", "))
+                }
+            };
+            let name = metric.name();
+            let at = at.key(name.split('(').next().unwrap_or_default()).key("class");
+            Err(Problem::value(&at, message).remedy(remedy).into())
+        }
+        Metric::TopKAccuracy { k } if usize::try_from(*k).is_ok_and(|k| k >= classes.len()) => {
+            let message = format!("the label is always among {k} of {} classes", classes.len());
+            let problem = Problem::value(&at.key("top_k_accuracy").key("k"), message);
+            Err(problem.remedy(format!("write at most {}", classes.len().saturating_sub(1))).into())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -456,13 +524,17 @@ impl Sample {
         }
     }
 
-    /// What there may be too few of beside rows: those with label 1, or the groups of a ranking with a relevant row.
+    /// What there may be too few of beside rows: those with label 1, or the groups of a ranking with a relevant row; in a
+    /// multiclass task those of the class that has the fewest.
     pub(super) fn positives(&self) -> u64 {
         match self {
             Self::Moments(moments) => moments.positives(),
             Self::Sums(sums, columns) if columns.grouped => sums.clusters().unwrap_or(0),
             Self::Sums(sums, _) => sums.positives(),
             Self::Ranks(ranks, columns) if columns.grouped => measure::groups(ranks, columns).0,
+            Self::Ranks(ranks, rows::Columns { task: rows::Task::Multiclass { classes }, .. }) => {
+                (0..classes.len()).map(|class| ranks.labelled(class as f64)).min().unwrap_or(0)
+            }
             Self::Ranks(ranks, _) => ranks.positives(),
         }
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::dataframe::DataFrame;
+use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::logical_expr::{AggregateUDF, Expr, grouping_set, ident, lit};
 use datafusion::prelude::SessionContext;
 
@@ -14,6 +15,7 @@ use super::group::{self, Groups};
 use super::udaf;
 use super::view::View;
 use crate::plan::{Grouping, Input, SummaryAsk};
+use crate::spec::problem::quoted;
 use crate::summaries::{Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums};
 use crate::summary::Summary;
 use crate::target::Target;
@@ -24,6 +26,9 @@ const MOST_GROUPS: usize = 10_000;
 /// The most columns that one aggregation groups by. DataFusion tells its sets apart by the bits of a number of 64, and
 /// does so wrongly beyond.
 const MOST_COLUMNS: usize = 60;
+
+/// The label that is no class, among the columns and among the answers.
+const UNKNOWN_CLASS: &str = "mg:unknown class";
 
 /// The states of a summary by group.
 pub(super) type States = BTreeMap<(Grouping, String), Vec<ArrayRef>>;
@@ -67,11 +72,17 @@ async fn together(
     for (number, ask) in asks.iter().enumerate() {
         aggregates.push(call(ask, &inputs)?.alias(answer_name(number)));
     }
+    let labelled = inputs.iter().any(|input| matches!(input, Input::Label | Input::MatureLabel { .. }));
+    if let Some(unknown) = view.unknown_class()?.filter(|_| labelled) {
+        columns.push(unknown.alias(UNKNOWN_CLASS));
+        aggregates.push(min(ident(UNKNOWN_CLASS)).alias(UNKNOWN_CLASS));
+    }
     let sets = groups.sets();
     let by = if sets.is_empty() { Vec::new() } else { vec![grouping_set(sets)] };
     let aggregates = if by.is_empty() { aggregates.split_off(groups.flags().len()) } else { aggregates };
     let rows = evaluated(context, view, rows, columns, &inputs)?;
     let batches = rows.aggregate(by, aggregates)?.collect().await?;
+    refuse_unknown_class(&batches)?;
     decode(&batches, &groups, asks)
 }
 
@@ -100,6 +111,17 @@ fn evaluated(
 
 fn is_sql(input: &Input) -> bool {
     matches!(input, Input::Sql { .. })
+}
+
+/// A label that is none of the classes cannot be a number that a summary counts, so the smallest one is looked for beside
+/// the summaries.
+fn refuse_unknown_class(batches: &[RecordBatch]) -> Result<()> {
+    let columns = batches.iter().filter_map(|batch| batch.column_by_name(UNKNOWN_CLASS));
+    let labels = columns.flat_map(|column| column.as_string::<i32>().iter().flatten());
+    match labels.min() {
+        Some(label) => bail!("the label {} is none of `model.classes`", quoted(label)),
+        None => Ok(()),
+    }
 }
 
 fn union<'a>(groupings: impl Iterator<Item = &'a [Grouping]>) -> Vec<Grouping> {

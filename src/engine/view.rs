@@ -9,15 +9,15 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::dataframe::DataFrame;
 use datafusion::functions::expr_fn::{date_trunc, round};
 use datafusion::functions_aggregate::expr_fn::{count, min};
-use datafusion::logical_expr::{Expr, JoinType, cast, ident, lit, when};
+use datafusion::logical_expr::{Expr, JoinType, cast, ident, lit, not, when};
 use datafusion::prelude::SessionContext;
 
 use super::condition;
-use super::functions::{Key, Noise as NoiseFunction, Progress, Quantile, Score, Uniform};
+use super::functions::{Key, Noise as NoiseFunction, Output, Progress, Quantile, Score, Uniform};
 use super::session;
 use crate::plan::{DECISION, Input, Noise, SCORE, Window};
 use crate::score::{OnnxModel, Predictions, Resampled, Scorer};
-use crate::spec::written::Columns;
+use crate::spec::written::{Columns, Model, Task};
 use crate::stats::random;
 use crate::target::{Dataset, Side, Target};
 
@@ -49,9 +49,9 @@ impl<'t> View<'t> {
     /// The expression of an input.
     pub(super) fn input(&self, input: &Input) -> Result<Expr> {
         Ok(match input {
-            Input::Label => self.label(),
+            Input::Label => self.label()?,
             Input::MatureLabel { window, embargo_days } => self.mature_label(*window, *embargo_days)?,
-            Input::Score { side, noise, .. } => self.score(*side, noise.as_ref())?,
+            Input::Score { side, noise, output } => self.score(*side, noise.as_ref(), *output)?,
             Input::Disturbed(noise) => self.disturbed(noise)?,
             Input::Entity => self.columns().entity.as_deref().map_or_else(|| lit(ScalarValue::UInt64(None)), key),
             Input::Weight => self.columns().weight.as_deref().map_or_else(|| lit(1.0), |weight| number(ident(weight))),
@@ -104,34 +104,75 @@ impl<'t> View<'t> {
         &self.target.spec.written.columns
     }
 
-    fn label(&self) -> Expr {
-        number(ident(&self.columns().label))
+    /// The label as a number: the index of the class in a multiclass task.
+    fn label(&self) -> Result<Expr> {
+        let label = &self.columns().label;
+        if self.model().task != Task::Multiclass {
+            return Ok(number(ident(label)));
+        }
+        let mut cases = when(self.is_class(0)?, lit(0.0));
+        for class in 1..self.model().classes.len() {
+            cases.when(self.is_class(class)?, lit(class as f64));
+        }
+        Ok(cases.end()?)
+    }
+
+    /// The label as text where it is none of the classes, else null; none in another task.
+    pub(super) fn unknown_class(&self) -> Result<Option<Expr>> {
+        if self.model().task != Task::Multiclass {
+            return Ok(None);
+        }
+        let mut known = self.is_class(0)?;
+        for class in 1..self.model().classes.len() {
+            known = known.or(self.is_class(class)?);
+        }
+        Ok(Some(when(not(known), cast(ident(&self.columns().label), DataType::Utf8)).end()?))
+    }
+
+    /// Whether the label is a class: as text, or as a number where the column has fractions.
+    fn is_class(&self, class: usize) -> Result<Expr> {
+        let (label, class) = (&self.columns().label, self.model().classes[class].to_string());
+        let kind = self.dataset.schema.field_with_name(label)?.data_type();
+        Ok(match class.parse::<i64>() {
+            Ok(class) if kind.is_floating() => number(ident(label)).eq(lit(class as f64)),
+            _ => cast(ident(label), DataType::Utf8).eq(lit(class)),
+        })
+    }
+
+    fn model(&self) -> &'t Model {
+        &self.target.spec.written.model
     }
 
     fn mature_label(&self, window: Window, embargo_days: u32) -> Result<Expr> {
         let known_at =
             self.columns().known_at.as_deref().context("`columns.known_at` says when the label became known")?;
         let cut_off = self.window(window)? + lit(length(window)) + lit(days(embargo_days));
-        Ok(when(instant(known_at).lt_eq(cut_off), self.label()).end()?)
+        Ok(when(instant(known_at).lt_eq(cut_off), self.label()?).end()?)
     }
 
-    fn score(&self, side: Side, noise: Option<&Noise>) -> Result<Expr> {
+    fn score(&self, side: Side, noise: Option<&Noise>, output: usize) -> Result<Expr> {
         let judged = self.target.judged(side).with_context(|| format!("the spec has no {side}"))?;
         Ok(match &judged.scorer {
-            Scorer::Column(column) => number(ident(column)),
-            Scorer::Predictions(_) => number(ident(joined_score(side))),
-            Scorer::Onnx(onnx) => self.live_score(side, onnx, noise)?,
+            Scorer::Columns(columns) => {
+                number(ident(columns.get(output).with_context(|| format!("the {side} has no score {output}"))?))
+            }
+            Scorer::Predictions(_) => number(ident(joined_score(side, output))),
+            Scorer::Onnx(onnx) => self.live_score(side, onnx, noise, output)?,
             Scorer::Resampled(resampled) => self::resampled(resampled)?,
         })
     }
 
-    fn live_score(&self, side: Side, onnx: &OnnxModel, noise: Option<&Noise>) -> Result<Expr> {
-        let task = self.target.spec.written.model.task;
-        let binding = onnx.bind(task, &self.columns().features, &self.dataset.schema)?;
-        self.progress.expect(self.dataset.rows);
+    /// The outputs of a model are parts of one expression, which the engine computes once for all of them.
+    fn live_score(&self, side: Side, onnx: &OnnxModel, noise: Option<&Noise>, output: usize) -> Result<Expr> {
+        let binding = onnx.bind(self.model(), &self.columns().features, &self.dataset.schema)?;
+        let outputs = binding.outputs();
+        if output == 0 {
+            self.progress.expect(self.dataset.rows);
+        }
         let features = binding.columns().iter().map(|column| self.feature(column, noise)).collect::<Result<_>>()?;
         let function = Score::function(format!("score_{side}"), binding, Arc::clone(&self.progress));
-        Ok(function.call(features))
+        let scores = function.call(features);
+        Ok(if outputs == 1 { scores } else { Output::function().call(vec![scores, lit(output as u64)]) })
     }
 
     fn disturbed(&self, noise: &Noise) -> Result<Expr> {
@@ -183,12 +224,16 @@ async fn scores_by_id(
 ) -> Result<DataFrame> {
     let id = id(columns)?;
     let frame = session::read(context, &predictions.files).await?;
-    let unique = frame.filter(ident(id).is_not_null())?.aggregate(
-        vec![ident(id)],
-        vec![count(lit(1)).alias("mg:times"), min(ident(&predictions.score)).alias("mg:score")],
-    )?;
-    let score = when(ident("mg:times").eq(lit(1)), ident("mg:score")).end()?;
-    Ok(unique.select(vec![ident(id).alias(joined_id(side)), score.alias(joined_score(side))])?)
+    let mut found = vec![count(lit(1)).alias("mg:times")];
+    let mut selected = vec![ident(id).alias(joined_id(side))];
+    for (output, score) in predictions.scores.iter().enumerate() {
+        let name = format!("mg:score:{output}");
+        found.push(min(ident(score)).alias(&name));
+        let single = when(ident("mg:times").eq(lit(1)), ident(&name)).end()?;
+        selected.push(single.alias(joined_score(side, output)));
+    }
+    let unique = frame.filter(ident(id).is_not_null())?.aggregate(vec![ident(id)], found)?;
+    Ok(unique.select(selected)?)
 }
 
 pub(super) fn id(columns: &Columns) -> Result<&str> {
@@ -199,8 +244,8 @@ fn joined_id(side: Side) -> String {
     format!("mg:id:{side}")
 }
 
-fn joined_score(side: Side) -> String {
-    format!("mg:score:{side}")
+fn joined_score(side: Side, output: usize) -> String {
+    format!("mg:score:{side}:{output}")
 }
 
 fn number(expr: Expr) -> Expr {

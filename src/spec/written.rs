@@ -3,6 +3,7 @@
 //! Nothing here looks at the world. [`crate::spec::Spec`] is what may be used, and can only be made from this.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,11 @@ pub struct Model {
     /// Who answers for the model. Recorded for the auditor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<String>,
+    /// The classes (multiclass models): texts, whole numbers or truth values, as the label column holds them. Their order is
+    /// that of lists with an entry for each class, and says which classes are near to each other for a weighted kappa.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("minItems" = 2, "uniqueItems" = true))]
+    pub classes: Vec<Class>,
     /// Which rows are decided for 1 (binary models): `score >= threshold`. 0.5 unless given. One number, or a number for
     /// each model, or the share of rows with the highest scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,12 +112,50 @@ pub struct ThresholdShare {
     pub share: f64,
 }
 
+impl Model {
+    /// The classes as texts, in their order; none but for a multiclass model.
+    #[must_use]
+    pub fn class_names(&self) -> Vec<String> {
+        self.classes.iter().map(ToString::to_string).collect()
+    }
+
+    /// How many scores the model gives for a row.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        if self.task == Task::Multiclass { self.classes.len() } else { 1 }
+    }
+}
+
+/// A class, as the label column holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Class {
+    /// A whole number.
+    Number(i64),
+    /// A truth value.
+    Truth(bool),
+    /// A text.
+    Text(String),
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Truth(truth) => write!(f, "{truth}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
 /// What a model predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// One of two classes; the score is the probability of the positive one.
     Binary,
+    /// One of `model.classes`; the scores are one probability for each class, and sum to 1.
+    Multiclass,
     /// A number; the score is the number.
     Regression,
     /// An order of the rows within each `columns.group`; the label is a row's relevance, and a higher score stands before.
@@ -138,21 +182,27 @@ pub enum Scorer {
     Onnx(OnnxScorer),
     /// Scores that are already a column of every dataset.
     Column(ColumnScorer),
+    /// Scores that are already columns of every dataset, one for each class (multiclass models).
+    Columns(ColumnsScorer),
     /// Scores in a file of their own, joined to the data by id.
     Predictions(PredictionsScorer),
 }
 
 impl Scorer {
-    /// A scorer given as one word: `column:NAME`, a Parquet file of predictions, or else an ONNX model.
+    /// A scorer given as one word: `column:NAME`, `columns:NAME,NAME,NAME`, a Parquet file of predictions, or else an ONNX
+    /// model.
     #[must_use]
     pub fn given(word: &str) -> Self {
         if let Some(column) = word.strip_prefix("column:") {
             Self::Column(ColumnScorer { column: column.to_owned() })
+        } else if let Some(columns) = word.strip_prefix("columns:") {
+            Self::Columns(ColumnsScorer { columns: columns.split(',').map(str::to_owned).collect() })
         } else if word.ends_with(".parquet") {
-            Self::Predictions(PredictionsScorer { predictions: word.to_owned(), score: default_score() })
+            let (score, scores) = (default_score(), Vec::new());
+            Self::Predictions(PredictionsScorer { predictions: word.to_owned(), score, scores })
         } else {
-            let (output, positive, inputs) = (None, None, BTreeMap::new());
-            Self::Onnx(OnnxScorer { onnx: word.to_owned(), output, positive, inputs })
+            let (output, positive, classes, inputs) = (None, None, Vec::new(), BTreeMap::new());
+            Self::Onnx(OnnxScorer { onnx: word.to_owned(), output, positive, classes, inputs })
         }
     }
 }
@@ -170,6 +220,11 @@ pub struct OnnxScorer {
     /// The class whose probability is the score, where it cannot be told from the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive: Option<onnx::Positive>,
+    /// The classes of the model's outputs, in their order (multiclass models): where the file does not say them, or calls
+    /// them otherwise than `model.classes`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("minItems" = 2, "uniqueItems" = true))]
+    pub classes: Vec<Class>,
     /// Which column feeds which model input, where the names differ: `input: column`, or a list of columns for a matrix.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, onnx::Columns>,
@@ -184,6 +239,16 @@ pub struct ColumnScorer {
     pub column: String,
 }
 
+/// Scores that are already columns of every dataset, one for each class.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "columns")]
+pub struct ColumnsScorer {
+    /// The columns that hold the probabilities, in the order of `model.classes`.
+    #[schemars(extend("uniqueItems" = true))]
+    pub columns: Vec<String>,
+}
+
 /// Scores in a file of their own, joined to the data by `columns.id`.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -194,9 +259,23 @@ pub struct PredictionsScorer {
     /// The column of that file that holds the scores.
     #[serde(default = "default_score")]
     pub score: String,
+    /// The columns of that file that hold the probabilities, in the order of `model.classes` (multiclass models).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("uniqueItems" = true))]
+    pub scores: Vec<String>,
 }
 
-fn default_score() -> String {
+impl PredictionsScorer {
+    /// The columns that hold the scores.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        if self.scores.is_empty() { vec![self.score.clone()] } else { self.scores.clone() }
+    }
+}
+
+/// The column of the scores in a file that holds nothing but ids and scores.
+#[must_use]
+pub fn default_score() -> String {
     "score".to_owned()
 }
 
@@ -207,8 +286,8 @@ pub struct Columns {
     /// Identifies a row. Needed to join predictions and for noise that is the same on every run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What the model should have predicted: 0 and 1, or true and false, for a binary task; a number for a regression;
-    /// the relevance, a number of at least 0, for a ranking.
+    /// What the model should have predicted: 0 and 1, or true and false, for a binary task; one of `model.classes` for a
+    /// multiclass task; a number for a regression; the relevance, a number of at least 0, for a ranking.
     pub label: String,
     /// When the event happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -325,7 +404,7 @@ pub struct Policy {
     pub on_inconclusive: OnInconclusive,
     /// The rows that a slice needs before a claim about it is tested; for a ranking, the groups with a relevant row.
     pub min_rows: u64,
-    /// The rows of each class that a slice needs before a claim about it is tested (binary models).
+    /// The rows of each class that a slice needs before a claim about it is tested (binary and multiclass models).
     pub min_positives: u64,
     /// Who may let a pull request weaken this spec, by an approving review of its newest commit: `@alice`. Without any, a
     /// weakening blocks.

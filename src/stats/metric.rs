@@ -135,7 +135,8 @@ pub enum Metric {
     /// does. Lower is better.
     LogLoss,
     /// Binary: the mean squared distance between probability and label. Multiclass: the mean over the rows of the summed
-    /// squared distances between the probabilities and 1 for the label, 0 for the others (Brier 1950). Lower is better.
+    /// squared distances between the probabilities and 1 for the label, 0 for the others, up to 2 (Brier 1950). Lower is
+    /// better.
     Brier,
     /// Binary: 1 minus the Brier score over that of the prevalence, `p (1 - p)`. Higher is better. Undefined when all
     /// rows have one label.

@@ -84,6 +84,23 @@ pub enum Undefined {
     TiedCut,
     /// A score parts the labels, so that no logistic curve fits them best.
     Separated,
+    /// A class has no row.
+    NoRowOfClass {
+        /// Which, counted from 1 in the order of the classes.
+        number: usize,
+    },
+    /// A model decides for a class on no row.
+    NoDecisionForClass {
+        /// Which, counted from 1 in the order of the classes.
+        number: usize,
+    },
+    /// A class has no row, and a model decides for it on none.
+    NothingOfClass {
+        /// Which, counted from 1 in the order of the classes.
+        number: usize,
+    },
+    /// All labels or all decisions are one class.
+    OneClassOnly,
     /// The numbers are too large for 64-bit floats.
     TooLarge,
     /// The summary at hand does not hold what the metric needs, or holds another number of models.
@@ -138,6 +155,14 @@ impl fmt::Display for Undefined {
             Self::Separated => {
                 write!(f, "separated labels: a score parts them, or nearly so, and no logistic curve fits them best")
             }
+            Self::NoRowOfClass { number } => write!(f, "no row of class number {number} of `model.classes`"),
+            Self::NoDecisionForClass { number } => {
+                write!(f, "a model decides on no row for class number {number} of `model.classes`")
+            }
+            Self::NothingOfClass { number } => {
+                write!(f, "neither rows of class number {number} of `model.classes` nor decisions for it")
+            }
+            Self::OneClassOnly => write!(f, "one class only: all labels or all decisions of a model are the same"),
             Self::TooLarge => write!(f, "numbers too large to compute with"),
             Self::NotMeasured => write!(f, "not measured: the summary does not hold this metric for these models"),
         }

@@ -61,8 +61,14 @@ impl Ranks {
     /// Usable rows with label 1.
     #[must_use]
     pub fn positives(&self) -> u64 {
-        let label = self.tuples.shape.label();
-        let tuples = self.tuples.iter().filter(|(tuple, _)| tuple[label] == to_key(1.0));
+        self.labelled(1.0)
+    }
+
+    /// Usable rows with a label.
+    #[must_use]
+    pub fn labelled(&self, label: f64) -> u64 {
+        let place = self.tuples.shape.label();
+        let tuples = self.tuples.iter().filter(|(tuple, _)| tuple[place] == to_key(label));
         tuples.map(|(_, count)| count.cast_unsigned()).sum()
     }
 

@@ -10,6 +10,10 @@ use crate::summaries::total_order::{from_key, to_key};
 /// The cluster of the rows whose cluster is null. A row that really has this key is in the same cluster as they are.
 pub const NULL_CLUSTER: u64 = u64::MAX;
 
+/// How far the probabilities of all classes may be from 1 in sum: what rounding each to three digits makes of a few, and more
+/// than 32-bit floats make of any.
+pub const SUM_TOLERANCE: f64 = 1e-2;
+
 /// What labels and scores mean.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
 #[serde(rename_all = "snake_case")]
@@ -87,7 +91,7 @@ pub struct RowCounts {
     pub missing: Vec<i64>,
     /// Rows whose score is not finite, or so far from the label that the squared error is not.
     pub not_finite: Vec<i64>,
-    /// Rows whose score is finite and not a probability.
+    /// Rows whose score is finite and not a probability, or whose scores for the classes do not sum to 1.
     pub out_of_range: Vec<i64>,
     smallest_bad_label: Option<i64>,
 }
@@ -211,7 +215,11 @@ impl RowCounts {
                 defect(&columns.task, label, array.is_valid(row).then_some(*score))
             });
             // A row counts once under the worst defect of a model's outputs.
-            if let Some(defect) = worst.min() {
+            let worst = worst.min();
+            let shares = matches!(columns.task, Task::Multiclass { .. });
+            let excess = (outputs.iter().sum::<f64>() - 1.0).abs();
+            let worst = worst.or((shares && excess > SUM_TOLERANCE).then_some(Defect::OutOfRange));
+            if let Some(defect) = worst {
                 self.defects(defect)[model] += 1;
                 usable = false;
             }

@@ -38,13 +38,13 @@ fn laid_out(case: &Path) -> TempDir {
         }
     }
     fs::create_dir(folder.path().join("models")).unwrap();
-    for model in ["sigmoid.onnx", "not_finite.onnx"] {
+    for model in ["sigmoid.onnx", "not_finite.onnx", "fruit.onnx", "fruit_columns.onnx"] {
         fs::copy(root().join("tests/fixtures/models").join(model), folder.path().join("models").join(model)).unwrap();
     }
     folder
 }
 
-fn table(csv: &str, path: &Path) {
+pub(super) fn table(csv: &str, path: &Path) {
     let mut lines = csv.lines();
     let header: Vec<(&str, &str)> = lines.next().unwrap().split(',').map(|c| c.split_once(':').unwrap()).collect();
     let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
@@ -111,11 +111,12 @@ fn every_case_has_its_report() {
 }
 
 /// The plainest configuration of each check, by task.
-const CHECKS: [(&str, [&str; 3]); 9] = [
+const CHECKS: [(&str, [&str; 4]); 9] = [
     (
         "performance.metric",
         [
             "metric: roc_auc, min: 0.6, slices: all",
+            "metric: macro_f1, min: 0.4, slices: all",
             "metric: rmse, max: 2.0, slices: all",
             "metric: { hit_rate: { k: 2 } }, min: 0.6, slices: all",
         ],
@@ -124,19 +125,29 @@ const CHECKS: [(&str, [&str; 3]); 9] = [
         "performance.regression",
         [
             "metric: roc_auc, max_drop: 0.02, slices: all",
+            "metric: accuracy, max_drop: 0.05, slices: all",
             "metric: mae, max_rise: 2%, slices: all",
             "metric: { ndcg: { k: 3 } }, max_drop: 0.02, slices: all",
         ],
     ),
-    ("performance.worst_slice", [""; 3]),
-    ("performance.calibration", [""; 3]),
-    ("data.schema", ["columns: { x: { type: float } }", "columns: { x: { type: integer } }", "columns: { x: {} }"]),
-    ("drift.prediction", [""; 3]),
-    ("leakage.overlap", ["between: [train, test]"; 3]),
-    ("robustness.sensitivity", [""; 3]),
+    ("performance.worst_slice", [""; 4]),
+    ("performance.calibration", [""; 4]),
+    (
+        "data.schema",
+        [
+            "columns: { x: { type: float } }",
+            "columns: { x: { type: float } }",
+            "columns: { x: { type: integer } }",
+            "columns: { x: {} }",
+        ],
+    ),
+    ("drift.prediction", [""; 4]),
+    ("leakage.overlap", ["between: [train, test]"; 4]),
+    ("robustness.sensitivity", [""; 4]),
     (
         "backtest",
         [
+            "metric: log_loss, max_rise: 5%, window: quarter",
             "metric: log_loss, max_rise: 5%, window: quarter",
             "metric: rmse, max_rise: 5%, window: quarter",
             "metric: mean_reciprocal_rank, max_drop: 5%, window: quarter",
@@ -145,7 +156,7 @@ const CHECKS: [(&str, [&str; 3]); 9] = [
 ];
 
 /// The tasks, in the order of the configurations.
-const TASKS: [&str; 3] = ["task: binary", "task: regression", "task: ranking"];
+const TASKS: [&str; 4] = ["task: binary", "task: multiclass", "task: regression", "task: ranking"];
 
 #[test]
 fn every_check_over_every_case() {

@@ -10,7 +10,7 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
 use modelgate::score::{Judged, Scorer as Opened};
 use modelgate::spec::Spec;
-use modelgate::spec::written::{Scorer, Task};
+use modelgate::spec::written::Scorer;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
@@ -552,9 +552,9 @@ fn toy_passes() {
 fn example_scores(spec: &Spec, model: &str, batch: &RecordBatch) -> ArrayRef {
     let given = Scorer::given(&format!("models/{model}.onnx"));
     let Judged { scorer: Opened::Onnx(onnx), .. } = Judged::open(&example(), &given).unwrap() else { unreachable!() };
-    let binding = onnx.bind(Task::Binary, &spec.written.columns.features, &batch.schema()).unwrap();
+    let binding = onnx.bind(&spec.written.model, &spec.written.columns.features, &batch.schema()).unwrap();
     let columns: Vec<ArrayRef> = binding.columns().iter().map(|name| batch[name.as_str()].clone()).collect();
-    Arc::new(binding.score(&columns, batch.num_rows()).unwrap())
+    Arc::new(binding.score(&columns, batch.num_rows()).unwrap().remove(0))
 }
 
 /// The example's scores as predictions of a number, for the metrics of a regression.

@@ -14,7 +14,7 @@ use modelgate::record::{self, Base, BaseSpec, ClaimRecord, Inputs, NotTested, Re
 use modelgate::report::render::{self, escape};
 use modelgate::report::{Report, budget, junit};
 use modelgate::spec::change::{Change, Direction};
-use modelgate::spec::written::{Model, Policy, Task};
+use modelgate::spec::written::{Class, Model, Policy, Task};
 use modelgate::verdict::Verdict;
 use parquet::arrow::ArrowWriter;
 use quick_xml::XmlVersion;
@@ -193,7 +193,14 @@ fn report(text: &str) -> Report {
         baseline: Some(source()),
         data: vec![Rows { name: own(), rows: 12, sha256: "0".repeat(64) }],
     };
-    let model = Model { name: own(), task: Task::Binary, tier: None, owners: vec![own()], threshold: None };
+    let model = Model {
+        name: own(),
+        task: Task::Binary,
+        tier: None,
+        owners: vec![own()],
+        classes: vec![Class::Text(own())],
+        threshold: None,
+    };
     let claims = [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive].map(|verdict| claim(text, verdict)).to_vec();
     let not_tested = vec![NotTested { claim: own(), why: own() }];
     let waived = vec![Waived { claim: own(), by: own() }];

@@ -11,10 +11,10 @@ use crate::evidence::{Estimate, Evidence, Subject, allowed};
 use crate::measure;
 use crate::plan::{Grouping, Plan, Ticket};
 use crate::spec::limit::Amount;
-use crate::spec::written::Task;
+use crate::spec::written;
 use crate::stats::bound::{Bound, Test};
 use crate::stats::random;
-use crate::summaries::Ranks;
+use crate::summaries::{Ranks, Task};
 
 /// The candidate's scores are distributed like the baseline's, and few decisions change.
 ///
@@ -24,6 +24,9 @@ use crate::summaries::Ranks;
 /// changes, split into corrected (wrong before, right now) and broken (right before, wrong now). An interval of each is
 /// compared with its limit; never a p-value with 0.05.
 ///
+/// A multiclass model has a distance for each class, between the distributions of its probabilities, and every one of them
+/// must stay within the limit. Its decision is the class of the highest probability, and a changed one may stay wrong.
+///
 /// # Why it matters
 /// What follows a model is tuned to its scores: thresholds, queues, budgets, the habits of people. A model may be better
 /// and still change one decision in five, and somebody must answer for each of them.
@@ -31,8 +34,8 @@ use crate::summaries::Ranks;
 /// # What it assumes
 /// Rows are independent, or entities are where `columns.entity` is given, or else groups in a ranking. The distance has a simultaneous band over all
 /// scores, by a seeded Gaussian multiplier simulation, and counts every row once; the flips have a score interval, and count
-/// rows by `columns.weight` where it is given. A changed decision that stays wrong is impossible with two classes, so flips
-/// are corrected or broken.
+/// rows by `columns.weight` where it is given. A changed decision that stays wrong is impossible with two classes, so
+/// there flips are corrected or broken.
 ///
 /// # Example
 /// ```yaml
@@ -48,7 +51,7 @@ pub struct DriftPrediction {
     #[serde(default = "max_distance")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_distance: f64,
-    /// The largest share of decisions that may change (binary models): `0.05` or `5%`, which are the same here.
+    /// The largest share of decisions that may change (binary and multiclass models): `0.05` or `5%`, which are the same here.
     #[serde(default = "max_flips")]
     pub max_flips: Amount,
     /// The dataset.
@@ -94,33 +97,43 @@ impl Check for DriftPrediction {
         let rows = Rows::of_both(plan, &self.data)?;
         let ranks = rows.ranks(plan, &[Grouping::All])?;
         let decisions = match plan.model().task {
-            Task::Binary => Some(rows.decisions(plan)?),
-            Task::Regression | Task::Ranking => None,
+            written::Task::Binary => Some(rows.decisions(plan)?),
+            written::Task::Multiclass | written::Task::Regression | written::Task::Ranking => None,
         };
         let seed = random::seed(&[&plan.model().name, Self::NAME]);
         Ok(Asked { rows, ranks, decisions, seed })
     }
 
     fn judge(&self, asked: &Asked, answers: &Answers) -> Result<Vec<Evidence>> {
-        let mut evidence = vec![self.distance(asked, &answers.summary(&asked.ranks)?.all())?];
-        if let Some(ticket) = &asked.decisions {
-            for (_, sample) in ticket.samples(answers, &Grouping::All)? {
-                evidence.push(self.flips(asked, &sample)?);
+        let ranks = answers.summary(&asked.ranks)?.all();
+        let Task::Multiclass { classes } = &asked.rows.columns().task else {
+            let mut evidence = vec![self.distance(asked, &ranks, "distance", (0, 1))?];
+            if let Some(ticket) = &asked.decisions {
+                for (_, sample) in ticket.samples(answers, &Grouping::All)? {
+                    evidence.push(self.flips(asked, &sample)?);
+                }
             }
-        }
+            return Ok(evidence);
+        };
+        let of_class = |(class, name): (usize, &String)| {
+            self.distance(asked, &ranks, &format!("distance of {name}"), (class, classes.len() + class))
+        };
+        let mut evidence = classes.iter().enumerate().map(of_class).collect::<Result<Vec<_>>>()?;
+        evidence.push(self.changed(asked, &ranks)?);
         Ok(evidence)
     }
 }
 
 impl DriftPrediction {
-    fn distance(&self, asked: &Asked, ranks: &Ranks) -> Result<Evidence> {
-        let subject = Subject::all(&self.data, "distance");
+    /// The distance between two columns of scores, the baseline's first.
+    fn distance(&self, asked: &Asked, ranks: &Ranks, name: &str, columns: (usize, usize)) -> Result<Evidence> {
+        let subject = Subject::all(&self.data, name);
         let limits = allowed("max_distance", Amount::Absolute(self.max_distance));
         if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, ranks.rows())? {
             return Ok(shared::obstructed(subject, limits, ranks.rows(), finding));
         }
         let level = asked.rows.level();
-        Ok(match measure::distance(ranks, asked.rows.columns(), 0, 1, asked.seed) {
+        Ok(match measure::distance(ranks, asked.rows.columns(), columns.0, columns.1, asked.seed) {
             Err(reason) => shared::undecided(subject, limits, ranks.rows(), &reason),
             Ok(distance) => {
                 let bound = Bound::AtMost(self.max_distance);
@@ -134,6 +147,33 @@ impl DriftPrediction {
                 shared::clustered(evidence, distance.clusters)
                     .detail("at_score", distance.at)
                     .detail("seed", asked.seed)
+            }
+        })
+    }
+
+    /// The flips of a multiclass model.
+    fn changed(&self, asked: &Asked, ranks: &Ranks) -> Result<Evidence> {
+        let subject = Subject::all(&self.data, "flips");
+        let limits = allowed("max_flips", self.max_flips);
+        let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
+        if let Some(finding) = asked.rows.obstacle_to_scores(&Grouping::All, ranks.rows())? {
+            return Ok(shared::obstructed(subject, limits, ranks.rows(), finding));
+        }
+        let (columns, level) = (asked.rows.columns(), asked.rows.level());
+        let measured = measure::changed(ranks, columns, &[(1.0, 0, 1)])
+            .and_then(|flips| Ok((flips, measure::changes(ranks, columns, 0, 1)?)));
+        Ok(match measured {
+            Err(reason) => shared::undecided(subject, limits, ranks.rows(), &reason),
+            Ok((flips, [corrected, broken, still_wrong])) => {
+                let test = Test { measured: flips.clone().into(), bound: Bound::AtMost(limit), equal: 0.0 };
+                let mut evidence = Evidence::tested(subject, limits, vec![test], level);
+                evidence.difference = Some(shared::estimate(&flips, level));
+                evidence.rows = flips.rows;
+                evidence.method = Some(flips.method.name().to_owned());
+                shared::clustered(evidence, flips.clusters)
+                    .detail("corrected", corrected)
+                    .detail("broken", broken)
+                    .detail("still_wrong", still_wrong)
             }
         })
     }

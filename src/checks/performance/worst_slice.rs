@@ -462,8 +462,8 @@ fn barred(plan: &Plan<'_>) -> Vec<(String, &'static str)> {
         [(&columns.id, "the id"), (&columns.time, "the event time"), (&columns.known_at, "the time of the label")];
     barred.extend(roles.into_iter().filter_map(|(name, role)| Some((name.clone()?, role))));
     for side in [Side::Baseline, Side::Candidate] {
-        if let Some(Scorer::Column(score)) = plan.target().judged(side).map(|judged| &judged.scorer) {
-            barred.push((score.clone(), "a score"));
+        if let Some(Scorer::Columns(scores)) = plan.target().judged(side).map(|judged| &judged.scorer) {
+            barred.extend(scores.iter().map(|score| (score.clone(), "a score")));
         }
     }
     barred

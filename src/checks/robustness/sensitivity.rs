@@ -17,8 +17,9 @@ use crate::stats::bound::{Bound, Test};
 use crate::stats::metric::{Direction, Metric};
 use crate::stats::random;
 use crate::stats::undefined::Undefined;
-use crate::summaries::Spread;
+use crate::summaries::rows;
 use crate::summaries::spread::SpreadParams;
+use crate::summaries::{Ranks, Spread};
 use crate::target::Side;
 
 /// Noise on the features hurts the candidate no more than it hurts the baseline.
@@ -48,14 +49,14 @@ pub struct RobustnessSensitivity {
     #[serde(default = "noise")]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub noise: f64,
-    /// The metric that may be lost; `roc_auc`, `rmse` or `ndcg: { k: 10 }` unless given.
+    /// The metric that may be lost; `roc_auc`, `log_loss` for a multiclass model, `rmse` or `ndcg: { k: 10 }` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
     /// How much more of the metric the candidate may lose than the baseline, on the metric's own scale.
     #[serde(default = "max_loss")]
     #[schemars(range(min = 0.0))]
     pub max_loss: f64,
-    /// How many more decisions the candidate may change than the baseline (binary models): `0.05` or `5%` of the rows.
+    /// How many more decisions the candidate may change than the baseline (binary and multiclass models): `0.05` or `5%` of the rows.
     #[serde(default = "max_flips")]
     pub max_flips: Amount,
     /// The dataset.
@@ -88,8 +89,15 @@ pub struct Asked {
 struct Noisy {
     rows: Rows,
     metric: MetricTicket,
-    decisions: Option<MetricTicket>,
+    decisions: Option<Decisions>,
     disturbed: Ticket<Spread>,
+}
+
+/// What tells the decisions of the models: cells of two classes, or the scores themselves.
+#[derive(Debug)]
+enum Decisions {
+    Binary(MetricTicket),
+    Multiclass(Ticket<Ranks>),
 }
 
 impl Check for RobustnessSensitivity {
@@ -103,6 +111,7 @@ impl Check for RobustnessSensitivity {
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
         let metric = self.metric.clone().unwrap_or(match plan.model().task {
             Task::Binary => Metric::RocAuc,
+            Task::Multiclass => Metric::LogLoss,
             Task::Regression => Metric::Rmse,
             Task::Ranking => Metric::Ndcg { k: 10 },
         });
@@ -134,7 +143,8 @@ impl Check for RobustnessSensitivity {
         let rows = Rows::new(plan, &self.data, Input::Label, &scores)?;
         let metric = rows.metric(plan, &asked.metric, &[Grouping::All])?;
         let decisions = match plan.model().task {
-            Task::Binary => Some(rows.decisions(plan)?),
+            Task::Binary => Some(Decisions::Binary(rows.decisions(plan)?)),
+            Task::Multiclass => Some(Decisions::Multiclass(rows.ranks(plan, &[Grouping::All])?)),
             Task::Regression | Task::Ranking => None,
         };
         let inputs = vec![Input::Disturbed(noise)];
@@ -150,10 +160,17 @@ impl Check for RobustnessSensitivity {
         for (_, sample) in noisy.metric.samples(answers, &Grouping::All)? {
             evidence.push(self.loss(asked, noisy, &sample, disturbed)?);
         }
-        if let Some(ticket) = &noisy.decisions {
-            for (_, sample) in ticket.samples(answers, &Grouping::All)? {
-                evidence.push(self.flips(noisy, &sample, disturbed)?);
+        match &noisy.decisions {
+            Some(Decisions::Binary(ticket)) => {
+                for (_, sample) in ticket.samples(answers, &Grouping::All)? {
+                    evidence.push(self.flips(noisy, &sample, disturbed)?);
+                }
             }
+            Some(Decisions::Multiclass(ticket)) => {
+                let ranks = answers.summary(ticket)?.all();
+                evidence.push(self.flips(noisy, &Sample::Ranks(ranks, noisy.rows.columns().clone()), disturbed)?);
+            }
+            None => {}
         }
         let told = |evidence: Evidence| evidence.detail("disturbed_share", disturbed).detail("seed", asked.seed);
         Ok(evidence.into_iter().map(told).collect())
@@ -185,14 +202,26 @@ impl RobustnessSensitivity {
         if let Some(finding) = obstacle(noisy, sample.rows(), sample.positives(), disturbed)? {
             return Ok(shared::obstructed(subject, limits, sample.rows(), finding));
         }
-        let flip = |cell: Cell, clean, noisy| f64::from(u8::from(cell.decision(clean) != cell.decision(noisy)));
-        let shares = [
-            measure::share(sample.answer(), |cell| flip(cell, 0, 2)),
-            measure::share(sample.answer(), |cell| flip(cell, 1, 3)),
-            measure::share(sample.answer(), |cell| flip(cell, 1, 3) - flip(cell, 0, 2)),
-        ];
+        let (baseline, candidate) = ((1.0, 0, 2), (1.0, 1, 3));
+        let excess = [candidate, (-1.0, 0, 2)];
+        let shares = [&[baseline][..], &[candidate], &excess].map(|pairs| changed(sample, pairs));
         compared(shares, limit, noisy.rows.level(), subject.clone(), limits.clone())
             .or_else(|reason| Ok(shared::undecided(subject, limits, sample.rows(), &reason)))
+    }
+}
+
+/// The summed shares of decisions that differ between two models, each times its weight.
+fn changed(sample: &Sample, pairs: &[(f64, usize, usize)]) -> Measured {
+    match sample {
+        Sample::Ranks(ranks, columns) if matches!(columns.task, rows::Task::Multiclass { .. }) => {
+            measure::changed(ranks, columns, pairs)
+        }
+        _ => measure::share(sample.answer(), |cell: Cell| {
+            let flip = |&(weight, a, b): &(f64, usize, usize)| {
+                if cell.decision(a) == cell.decision(b) { 0.0 } else { weight }
+            };
+            pairs.iter().map(flip).sum()
+        }),
     }
 }
 

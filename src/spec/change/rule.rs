@@ -60,15 +60,19 @@ static ROWS: &[(&str, Rule)] = &[
     ("model.task", FIXED),
     ("model.tier", Rule::Words(&["low", "medium", "high"])),
     ("model.owners", Rule::Items { added: Neutral, removed: Weakening, moved: None }),
+    ("model.classes", FIXED),
     ("model.threshold", FIXED),
     ("candidate.onnx", FREE),
     ("candidate.output", FREE),
     ("candidate.positive", FREE),
+    ("candidate.classes", FREE),
     ("candidate.inputs", FREE),
     // Of scores that somebody wrote down nobody can tell which model made them.
     ("candidate.column", Rule::Value { added: Weakening, changed: Neutral, removed: Neutral }),
+    ("candidate.columns", Rule::Value { added: Weakening, changed: Neutral, removed: Neutral }),
     ("candidate.predictions", Rule::Value { added: Weakening, changed: Neutral, removed: Neutral }),
     ("candidate.score", FREE),
+    ("candidate.scores", FREE),
     ("baseline", PROMISE),
     ("columns.id", PROMISE),
     ("columns.label", PROMISE),
@@ -156,13 +160,14 @@ static LEFT_OUT: &[(&str, &str, Meant)] = &[
     ("model", "threshold", |spec| (spec.written.model.task == Task::Binary).then(|| json!(0.5))),
     ("checks.robustness.sensitivity", "metric", |spec| match spec.written.model.task {
         Task::Binary => Some(json!(Metric::RocAuc)),
+        Task::Multiclass => Some(json!(Metric::LogLoss)),
         Task::Regression => Some(json!(Metric::Rmse)),
         Task::Ranking => Some(json!(Metric::Ndcg { k: 10 })),
     }),
     ("checks.performance.worst_slice", "metric", |spec| match spec.written.model.task {
         Task::Binary => Some(json!(Metric::LogLoss)),
         Task::Regression => Some(json!(Metric::Mae)),
-        Task::Ranking => None,
+        Task::Multiclass | Task::Ranking => None,
     }),
     ("checks.leakage.overlap", "on", |spec| {
         let columns = &spec.written.columns;
