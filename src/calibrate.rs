@@ -21,6 +21,7 @@ use crate::gate;
 use crate::plan::{Ask, Input, Plan};
 use crate::record::{Inputs, Record, id};
 use crate::score::{Judged, Resampled, Scorer};
+use crate::spec::written::Task;
 use crate::spec::{Entry, Spec};
 use crate::stats::distribution::Reference;
 use crate::stats::proportion::Proportion;
