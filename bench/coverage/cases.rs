@@ -92,11 +92,12 @@ use Asked::{Difference, Distance, One};
 /// Every interval, one line each.
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        case("wilson", One(Metric::Accuracy), BINARY, 100),
-        case("wilson", One(Metric::Accuracy), STRONG, 100),
-        case("wilson", One(Metric::Precision), BINARY, 100),
-        case("wilson", One(Metric::Recall), BINARY, 100),
-        case("wilson", One(Metric::F1), BINARY, 100),
+        case("clopper-pearson", One(Metric::Accuracy), BINARY, 100),
+        case("clopper-pearson", One(Metric::Accuracy), STRONG, 100),
+        case("clopper-pearson", One(Metric::Precision), BINARY, 100),
+        case("clopper-pearson", One(Metric::Recall), BINARY, 100),
+        case("clopper-pearson", One(Metric::F1), BINARY, 100),
+        case("wilson", One(Metric::Accuracy), BINARY, 5000),
         case("tango", Difference(Metric::Accuracy), BINARY, 100),
         case("tango", Difference(Metric::Accuracy), STRONG, 100),
         case("tango", Difference(Metric::Recall), BINARY, 100),

@@ -117,7 +117,8 @@ fn interval(case: &Case, truth: f64, rows: u64) -> Interval {
     let replicates = if matches!(case.asked, Asked::Distance) { REPLICATES_OF_BANDS } else { REPLICATES };
     let coverage = case.coverage(truth, rows, replicates);
     let share = coverage.share();
-    let too_wide = if matches!(case.asked, Asked::Distance) && truth > 0.0 { 1.0 } else { *KEPT.end() };
+    let may_be_wide = case.method == "clopper-pearson" || matches!(case.asked, Asked::Distance) && truth > 0.0;
+    let too_wide = if may_be_wide { 1.0 } else { *KEPT.end() };
     Interval {
         method: case.method,
         of: case.asked.to_string(),

@@ -15,7 +15,7 @@ use crate::stats::replicates::Replicates;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Wilson's score interval of a share. From 30 trials on.
+    /// Wilson's score interval of a share, from 1,000 of the rarer outcome on.
     Wilson,
     /// Clopper and Pearson's exact interval of a share, for any number of trials.
     ClopperPearson,
@@ -33,7 +33,8 @@ pub enum Method {
     DelongPaired,
     /// Obuchowski (1997): `DeLong` with clusters, and Student's t. From 20 clusters on.
     Obuchowski,
-    /// The percentile interval of a Poisson bootstrap of rows, bias-corrected for the best of many (Efron 1987).
+    /// The percentile interval of a Poisson bootstrap of rows, bias-corrected for the best of many (Efron 1987). From 500
+    /// rows on nearly: `bench/COVERAGE.md` does not have it yet.
     Bootstrap,
     /// The same with all rows of a cluster, or a group, drawn together.
     BootstrapClustered,

@@ -221,7 +221,8 @@ proptest! {
                 prop_assert!(touches || inside == i);
                 prop_assert_eq!(needs, n);
             }
-            _ => prop_assert_eq!(&found[0], &found[1]),
+            // The reason may be told of the model that is looked at first.
+            _ => prop_assert!(found.iter().all(|found| matches!(found, Finding::Undecided { .. })), "{found:?}"),
         }
     }
 
