@@ -45,6 +45,11 @@ build:
 generate: ## write the generated files: the JSON Schema, the pages of the checks, what the cases expect
 	MODELGATE_GENERATE=1 $(CARGO) test --locked --test it -- docs:: cases::
 
+# Only this crate is optimised further, so that what it depends on is that of the ordinary build.
+.PHONY: coverage
+coverage: ## measure by simulation what the statistics promise: bench/COVERAGE.md
+	CARGO_PROFILE_DEV_OPT_LEVEL=2 $(CARGO) bench --locked --profile dev --bench coverage
+
 # ONNX Runtime's shared library comes inside its Python wheel.
 $(RUNTIME):
 	$(PYTHON) -m venv .venv

@@ -28,7 +28,8 @@ pub trait Check: DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'stat
     /// A [`Problem`] with the spec, or a broken world.
     fn ask(&self, plan: &mut Plan) -> Result<Self::Asked, Refusal>;
 
-    /// Asks again where parameters come from the data. Most checks need not.
+    /// Asks again where parameters come from the data. Most checks need not. It is called after each round of answers but
+    /// the last, and does nothing once all is asked.
     ///
     /// # Errors
     /// As [`Check::ask`].

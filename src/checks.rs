@@ -18,8 +18,10 @@ pub mod leakage {
 }
 pub mod performance {
     //! Checks of how good the scores are.
+    pub mod calibration;
     pub mod metric;
     pub mod regression;
+    pub mod worst_slice;
 }
 pub mod robustness {
     //! Checks of how the scores take disturbance.
@@ -31,6 +33,8 @@ mod shared;
 pub static CHECKS: &[Kind] = &[
     Kind::of::<performance::metric::PerformanceMetric>(),
     Kind::of::<performance::regression::PerformanceRegression>(),
+    Kind::of::<performance::worst_slice::PerformanceWorstSlice>(),
+    Kind::of::<performance::calibration::PerformanceCalibration>(),
     Kind::of::<data::schema::DataSchema>(),
     Kind::of::<drift::prediction::DriftPrediction>(),
     Kind::of::<leakage::overlap::LeakageOverlap>(),

@@ -14,12 +14,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::deliver::{files, runner};
 use crate::engine::Progress;
 use crate::gate::{self, Options};
+use crate::report::plan::View;
 use crate::report::render;
 use crate::spec::Spec;
 use crate::spec::problem::{Problems, nearest};
 use crate::{checks, docs};
 
 mod action;
+mod calibrate;
 mod progress;
 
 /// Exit code when nothing was judged.
@@ -56,11 +58,23 @@ enum Command {
         #[arg(default_value = "modelgate.yaml")]
         spec: PathBuf,
     },
-    /// Say what a run would read, score and ask, without doing it.
+    /// Say what a run would read, score and ask, and how small a regression the data could show. Judges nothing.
     Plan {
         #[command(flatten)]
         target: TargetArguments,
+        /// Read no data: at once, and without what the data could show.
+        #[arg(long)]
+        no_data: bool,
     },
+    /// Put the gate on trial before it is trusted: judge candidates of which is known whether they are harmless.
+    ///
+    /// Scores the data once with both models and runs the claims of the suite on many candidates made of these scores. The
+    /// baseline on random halves of the rows, and the two models' scores exchanged by coins, are harmless: how often they are
+    /// blocked shows whether `policy.false_block` holds on this data. The baseline with 1, 2, 5, 10 and 20 % of its scores drawn
+    /// anew is a regression of known size: how often it is blocked shows what the gate can see. Writes calibration.json. Exit
+    /// code 0 when the promise is kept, 1 when harmless candidates are blocked more often, 2 when nothing was judged, 3 when it
+    /// takes more candidates to tell.
+    Calibrate(calibrate::Arguments),
     /// Explain a check: what it does, why it matters, what it assumes, its keys.
     Explain {
         /// The check, such as `performance.regression`; without it, a list of all.
@@ -78,7 +92,8 @@ struct TargetArguments {
     /// The suite; without it `check-in`, or the only one there is.
     #[arg(long)]
     suite: Option<String>,
-    /// Judge this model instead of the spec's: an ONNX file, a Parquet file of predictions, or `column:NAME`.
+    /// Judge this model instead of the spec's: an ONNX file, a Parquet file of predictions, `column:NAME`, or
+    /// `columns:NAME,NAME,NAME`.
     #[arg(long, value_name = "MODEL")]
     candidate: Option<String>,
     /// Compare with this model instead of the spec's.
@@ -108,7 +123,8 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Action => action::action(None),
         Command::Publish { folder } => action::action(Some(folder)),
         Command::Validate { spec } => validate(&spec),
-        Command::Plan { target } => plan(&target.spec, &target.options()),
+        Command::Plan { target, no_data } => plan(&target.spec, &target.options(), no_data),
+        Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Explain { check } => explain(check.as_deref()),
         Command::Schema => print(&format!("{:#}\n", docs::schema())),
     };
@@ -122,24 +138,38 @@ fn run(spec: &Path, options: &Options, out: &Path) -> Result<ExitCode> {
     let started = Instant::now();
     files::clear(out)?;
     let case = Spec::read(spec)?.into();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(options.threads).enable_all().build()?;
     let progress = Arc::new(Progress::default());
-    let judging = async {
-        tokio::select! {
-            report = gate::run(case, options, &progress) => report.map(Ok),
-            code = interrupted() => Ok(Err(code)),
-        }
-    };
-    let bar = progress::Bar::start(&progress);
-    let report = runtime.block_on(judging);
-    bar.finish();
-    let report = match report? {
+    let report = match wait(options.threads, scored(&progress), gate::run(case, options, &progress))? {
         Ok(report) => report,
-        Err(cancelled) => return Ok(ExitCode::from(cancelled)),
+        Err(cancelled) => return Ok(cancelled),
     };
     let written = files::write(out, &report, &files::Circumstances::of(options.threads, started))?;
     print(&render::terminal(&report, &written)?)?;
     Ok(ExitCode::from(report.record.verdict.exit_code()))
+}
+
+/// Waits for work that takes a while and shows its progress; the exit code if a signal ends the program first.
+fn wait<T>(
+    threads: usize,
+    progress: impl Fn() -> String + Send + 'static,
+    work: impl Future<Output = Result<T>>,
+) -> Result<Result<T, ExitCode>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let bar = progress::Bar::start(progress);
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = work => done.map(Ok),
+            code = interrupted() => Ok(Err(ExitCode::from(code))),
+        }
+    });
+    bar.finish();
+    done
+}
+
+/// How far the scoring of a run is.
+fn scored(progress: &Arc<Progress>) -> impl Fn() -> String + Send + 'static {
+    let progress = Arc::clone(progress);
+    move || progress::scored(&progress)
 }
 
 /// Waits for a signal that ends the program: its exit code.
@@ -163,11 +193,19 @@ fn validate(spec: &Path) -> Result<ExitCode> {
     print(&render::validated(&spec)?)
 }
 
-fn plan(spec: &Path, options: &Options) -> Result<ExitCode> {
+fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     let (target, selection) = gate::open(Spec::read(spec)?, options)?;
     let suite = selection.suite.clone();
-    let prepared = gate::prepare(&target, selection.entries, options.threads)?;
-    print(&render::plan(&target, &suite, &prepared)?)
+    let mut prepared = gate::prepare(&target, selection.entries, options.threads)?;
+    let view = View::new(&target, &prepared);
+    if no_data {
+        return print(&render::plan(&suite, &view)?);
+    }
+    let progress = Arc::new(Progress::default());
+    match wait(options.threads, scored(&progress), gate::state(&target, &mut prepared, &progress))? {
+        Ok((statements, _)) => print(&render::plan(&suite, &view.measured(&statements, &target.spec.written.policy))?),
+        Err(cancelled) => Ok(cancelled),
+    }
 }
 
 fn explain(check: Option<&str>) -> Result<ExitCode> {

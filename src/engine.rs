@@ -16,6 +16,7 @@ pub mod condition;
 pub mod functions;
 mod group;
 mod relation;
+pub mod scored;
 pub mod session;
 mod summarise;
 mod udaf;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::limit::Amount;
+use crate::stats::bound::{Outcome, Test, outcome};
+use crate::stats::multiplicity::Dependence;
 
 /// What a claim is about.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -97,11 +99,52 @@ pub enum Finding {
     },
 }
 
+/// What a claim weighs in the error budget.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Standing {
+    /// The spec demands it. It blocks or warns as its check does, and passes only when it is shown.
+    #[default]
+    Promised,
+    /// An alarm beside a promise, whose check may block: it only ever warns, and passes until there is evidence against
+    /// it.
+    Advisory {
+        /// Why it is worth a look when it goes off.
+        reason: String,
+    },
+    /// Found by a search and demanded by nobody: it only ever warns, at a false-discovery rate over the search, and
+    /// passes until there is evidence against it.
+    Exploratory(Search),
+}
+
+/// What was searched to find a claim: the same for all claims of one check, which reports those with the smallest
+/// p-values, and at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search {
+    /// How many such claims were tested, those included that the check does not report for their larger p-values.
+    pub searched: u64,
+    /// How their tests hang together.
+    pub dependence: Dependence,
+}
+
+impl Standing {
+    /// The name in records.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Promised => "promised",
+            Self::Advisory { .. } => "advisory",
+            Self::Exploratory(_) => "exploratory",
+        }
+    }
+}
+
 /// What was measured about one claim.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// What the claim is about.
     pub subject: Subject,
+    /// What the claim weighs.
+    pub standing: Standing,
     /// The candidate's value.
     pub candidate: Option<Estimate>,
     /// The baseline's value.
@@ -116,6 +159,8 @@ pub struct Evidence {
     pub method: Option<String>,
     /// What the measurement says about the limit.
     pub finding: Finding,
+    /// The tests that it rests on, for those who ask what they could have shown.
+    pub tests: Vec<Test>,
     /// Counts beside the claim, by name: rows left out, decisions corrected and broken, examples.
     pub details: BTreeMap<String, serde_json::Value>,
 }
@@ -126,6 +171,7 @@ impl Evidence {
     pub fn new(subject: Subject, limit: Limits, finding: Finding) -> Self {
         Self {
             subject,
+            standing: Standing::default(),
             candidate: None,
             baseline: None,
             difference: None,
@@ -133,8 +179,28 @@ impl Evidence {
             rows: 0,
             method: None,
             finding,
+            tests: Vec::new(),
             details: BTreeMap::new(),
         }
+    }
+
+    /// Evidence of the claim that all bounds are kept.
+    #[must_use]
+    pub fn tested(subject: Subject, limit: Limits, tests: Vec<Test>, level: f64) -> Self {
+        let Outcome { inside, p_value, needs_rows } = outcome(&tests, level);
+        Self { tests, ..Self::new(subject, limit, Finding::Tested { inside, p_value, needs_rows }) }
+    }
+
+    /// The same evidence as an alarm, and why it is worth a look when it goes off.
+    #[must_use]
+    pub fn advisory(self, reason: &str) -> Self {
+        Self { standing: Standing::Advisory { reason: reason.to_owned() }, ..self }
+    }
+
+    /// The same evidence as a finding of a search.
+    #[must_use]
+    pub fn exploratory(self, search: Search) -> Self {
+        Self { standing: Standing::Exploratory(search), ..self }.detail("searched", search.searched)
     }
 
     /// Adds a count or another fact beside the claim.

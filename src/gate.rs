@@ -10,15 +10,18 @@ use datafusion::prelude::SessionContext;
 use crate::answers::Answers;
 use crate::check::{Asked, Refusal};
 use crate::engine::{self, Progress};
-use crate::plan::{Ask, Plan};
+use crate::plan::{Ask, Expression, Plan};
 use crate::record::{Base, Record};
 use crate::report::{Report, curves};
 use crate::score::Judged;
 use crate::spec::problem::{Path, Problem};
-use crate::spec::written::{Scorer, Severity, Slice};
+use crate::spec::written::{self, Scorer, Severity, Slice};
 use crate::spec::{Entry, Selection, Spec};
 use crate::target::{self, Target};
 use crate::verdict::Statement;
+
+/// How often checks may ask again: for what the data shows, and for a closer look at what was found there.
+const MOST_ROUNDS: usize = 2;
 
 /// What judges.
 #[derive(Debug)]
@@ -81,13 +84,10 @@ pub struct Pending {
 pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Result<Report> {
     let Case { spec, base, mut statements } = case;
     let (target, selection) = open(spec, options)?;
-    let Prepared { mut plan, mut checks, context } = prepare(&target, selection.entries, options.threads)?;
-    let curves = curves::ask(&mut plan)?;
-    let mut answers = Answers::default();
-    answer(&context, &target, &mut plan, &mut answers, progress).await?;
-    ask_again(&target, &mut checks, &answers, &mut plan)?;
-    answer(&context, &target, &mut plan, &mut answers, progress).await?;
-    statements.extend(judge(&checks, &answers)?);
+    let mut prepared = prepare(&target, selection.entries, options.threads)?;
+    let curves = curves::ask(&mut prepared.plan)?;
+    let (stated, answers) = state(&target, &mut prepared, progress).await?;
+    statements.extend(stated);
     let record = Record::new(&target, &selection.suite, base, statements);
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
 }
@@ -125,10 +125,30 @@ pub fn prepare(target: &Target, entries: Vec<Entry>, threads: usize) -> Result<P
         }
     }
     problems.extend(unfit_slices(&context, target, &plan)?);
+    problems.extend(unfit_expressions(&context, target, &plan)?);
     if !problems.is_empty() {
         return Err(target.spec.problems(problems).into());
     }
     Ok(Prepared { plan, checks, context })
+}
+
+/// Answers what the checks ask, and lets them state their evidence.
+///
+/// # Errors
+/// As [`run`].
+pub async fn state(
+    target: &Target,
+    prepared: &mut Prepared<'_>,
+    progress: &Arc<Progress>,
+) -> Result<(Vec<Statement>, Answers)> {
+    let Prepared { plan, checks, context } = prepared;
+    let mut answers = Answers::default();
+    answer(context, target, plan, &mut answers, progress).await?;
+    for _ in 0..MOST_ROUNDS {
+        ask_again(target, checks, &answers, plan)?;
+        answer(context, target, plan, &mut answers, progress).await?;
+    }
+    Ok((judge(checks, &answers)?, answers))
 }
 
 fn problem(refusal: Refusal, check: &str) -> Result<Problem> {
@@ -180,22 +200,44 @@ fn judge(checks: &[Pending], answers: &Answers) -> Result<Vec<Statement>> {
 /// The model that the spec names, or the one given instead, whose path is relative to the current folder.
 fn judged(spec: &Spec, written: Option<&Scorer>, given: Option<&str>) -> Result<Option<Judged>> {
     match (given, written) {
-        (Some(given), written) => Judged::open(FilePath::new(""), &instead(given, written)).map(Some),
+        (Some(given), written) => {
+            let scorer = instead(given, written);
+            crate::spec::scores_fit(&spec.written.model, &scorer)?;
+            Judged::open(FilePath::new(""), &scorer).map(Some)
+        }
         (None, Some(written)) => Judged::open(&spec.folder, written).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-/// A model given on the command line; what the spec says of reading an ONNX model stays.
+/// A model given on the command line; what the spec says of reading an ONNX model, and of the columns of predictions for
+/// the classes, stays.
 fn instead(given: &str, written: Option<&Scorer>) -> Scorer {
     match (Scorer::given(given), written) {
         (Scorer::Onnx(mut onnx), Some(Scorer::Onnx(declared))) => {
-            (onnx.output, onnx.positive, onnx.inputs) =
-                (declared.output.clone(), declared.positive.clone(), declared.inputs.clone());
+            let written::OnnxScorer { output, positive, classes, inputs, .. } = declared.clone();
+            (onnx.output, onnx.positive, onnx.classes, onnx.inputs) = (output, positive, classes, inputs);
             Scorer::Onnx(onnx)
+        }
+        (Scorer::Predictions(predictions), Some(Scorer::Predictions(declared))) => {
+            Scorer::Predictions(written::PredictionsScorer { scores: declared.scores.clone(), ..predictions })
         }
         (scorer, _) => scorer,
     }
+}
+
+/// Expressions of the spec that are no number of a row.
+fn unfit_expressions(context: &SessionContext, target: &Target, plan: &Plan<'_>) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for Expression { at, dataset, text, names } in plan.expressions() {
+        let schema = &target.dataset(dataset)?.schema;
+        if let Err(error) = engine::condition::check_number(context, schema, names, text) {
+            let beside = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+            let remedy = format!("write a number in SQL of the columns of one row, and of {beside}");
+            problems.push(Problem::value(at, error.to_string()).remedy(remedy));
+        }
+    }
+    Ok(problems)
 }
 
 /// Slices that the spec declares and a dataset cannot have.

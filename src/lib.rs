@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod artifact;
+pub mod calibrate;
 pub mod check;
 pub mod checks;
 pub mod cli;

@@ -2,33 +2,26 @@
 
 use crate::stats::decision::Decisions;
 use crate::stats::distance::kolmogorov_smirnov;
-use crate::stats::rank::auc;
-use crate::stats::weights::range;
-use crate::stats::{Distance, Joint, Measurement, Metric, Sample, Undefined};
+use crate::stats::weights::{range, weighted};
+use crate::stats::{
+    Distance, Joint, Measurement, Metric, Sample, Threshold, Undefined, binary, multiclass, ranking, regression,
+    threshold,
+};
 use crate::summaries::moments::Means;
 use crate::summaries::ranks::RankColumns;
+use crate::summaries::rows::{self, Columns, Task};
 use crate::summaries::term::Term;
-use crate::summaries::{Moments, Ranks, Spread};
+use crate::summaries::{Moments, Ranks, Spread, Sums};
 
 /// What a metric can be measured on.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer<'a> {
     /// For the metrics whose source is [`Source::Moments`](crate::stats::Source::Moments).
     Moments(&'a Moments),
-    /// For the metrics whose source is [`Source::Ranks`](crate::stats::Source::Ranks).
-    Ranks(&'a Ranks),
-}
-
-impl<'a> From<&'a Moments> for Answer<'a> {
-    fn from(moments: &'a Moments) -> Self {
-        Self::Moments(moments)
-    }
-}
-
-impl<'a> From<&'a Ranks> for Answer<'a> {
-    fn from(ranks: &'a Ranks) -> Self {
-        Self::Ranks(ranks)
-    }
+    /// For any metric of labels and scores, with what the columns hold.
+    Ranks(&'a Ranks, &'a Columns),
+    /// For a ratio, the one whose expressions were summed.
+    Sums(&'a Sums),
 }
 
 /// The weighted sum of a metric over the models of an answer, in the order of their score columns.
@@ -38,18 +31,25 @@ impl<'a> From<&'a Ranks> for Answer<'a> {
 ///
 /// # Errors
 /// When the metric is not defined on the usable rows, has no interval there, or is not in the answer.
-pub fn measure<'a>(metric: Metric, answer: impl Into<Answer<'a>>, weights: &[f64]) -> Result<Measurement, Undefined> {
-    let answer = answer.into();
+pub fn measure(metric: &Metric, answer: Answer<'_>, weights: &[f64]) -> Result<Measurement, Undefined> {
     if answer.used() == 0 {
         return Err(Undefined::NoRows);
     }
     if answer.models() != weights.len() {
         return Err(Undefined::NotMeasured);
     }
-    match (metric, answer) {
-        (Metric::RocAuc, Answer::Ranks(ranks)) => auc(&sample(ranks), weights),
-        (Metric::RocAuc, Answer::Moments(_)) | (_, Answer::Ranks(_)) => Err(Undefined::NotMeasured),
-        (_, Answer::Moments(moments)) => smooth(metric, moments, weights),
+    match answer {
+        Answer::Moments(moments) => smooth(metric, moments, weights),
+        Answer::Sums(sums) => ratio(metric, sums, weights),
+        Answer::Ranks(ranks, columns) => {
+            let sample = sample(ranks, columns);
+            match &columns.task {
+                Task::Binary { .. } => binary::measure(metric, &sample, weights),
+                Task::Multiclass { .. } => multiclass::measure(metric, &sample, weights),
+                Task::Regression => regression::measure(metric, &sample, weights),
+                Task::Ranking => ranking::measure(metric, &sample, weights),
+            }
+        }
     }
 }
 
@@ -71,29 +71,82 @@ impl Cell {
     }
 }
 
-/// The mean over rows of a weight of -1, 0 or 1 for each decision cell: the share of changed decisions, or the difference
-/// of two such shares on the same rows.
+/// The mean over rows, each by its weight, of a weight of -1, 0 or 1 for each decision cell: the share of changed decisions,
+/// or the difference of two such shares on the same rows.
 ///
 /// # Errors
 /// When there are no usable rows or no decisions, or too few rows or clusters.
-pub fn share(moments: &Moments, weight: impl Fn(Cell) -> f64) -> Result<Measurement, Undefined> {
-    let weights: Vec<f64> = (0..moments.cells().len()).map(|index| weight(Cell(index))).collect();
-    decisions(moments)?.share_of_cells(&weights)
+pub fn share(answer: Answer<'_>, weight: impl Fn(Cell) -> f64) -> Result<Measurement, Undefined> {
+    let weights: Vec<f64> = (0..2 << answer.models()).map(|index| weight(Cell(index))).collect();
+    match answer {
+        Answer::Moments(moments) => decisions(moments)?.share_of_cells(&weights),
+        Answer::Ranks(ranks, columns) => threshold::share_of_cells(&sample(ranks, columns), &weights),
+        Answer::Sums(_) => Err(Undefined::NotMeasured),
+    }
 }
 
-/// The Kolmogorov-Smirnov distance between the scores of two models.
+/// How many rows are in each decision cell.
+///
+/// # Errors
+/// When there are no usable rows or no decisions.
+pub fn cells(answer: Answer<'_>) -> Result<Vec<(Cell, u64)>, Undefined> {
+    let rows = match answer {
+        Answer::Moments(moments) => moments.cells(),
+        Answer::Ranks(ranks, columns) => threshold::rows_of_cells(&sample(ranks, columns))?,
+        Answer::Sums(_) => return Err(Undefined::NotMeasured),
+    };
+    Ok(rows.into_iter().enumerate().map(|(index, rows)| (Cell(index), rows)).collect())
+}
+
+/// The summed shares of rows on which the decisions of two models for a class differ, each times a weight of -1 or 1.
 ///
 /// # Errors
 /// With fewer than two usable rows or clusters, or without such models.
-pub fn distance(answer: &Ranks, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
-    kolmogorov_smirnov(&sample(answer), a, b, seed)
+pub fn changed(ranks: &Ranks, columns: &Columns, pairs: &[(f64, usize, usize)]) -> Result<Measurement, Undefined> {
+    multiclass::changed(&sample(ranks, columns), pairs)
 }
 
-/// The multiset as the curves take it.
+/// The weights of the rows whose decision for a class changes from a wrong to the right one, from the right to a wrong one,
+/// and from one wrong to another.
+///
+/// # Errors
+/// Without usable rows or such models.
+pub fn changes(ranks: &Ranks, columns: &Columns, a: usize, b: usize) -> Result<[f64; 3], Undefined> {
+    multiclass::changes(&sample(ranks, columns), a, b)
+}
+
+/// The Kolmogorov-Smirnov distance between two columns of scores: of two models, or of two models for a class. Grouped rows
+/// vary with their group.
+///
+/// # Errors
+/// With fewer than two usable rows or clusters, or without such columns.
+pub fn distance(ranks: &Ranks, columns: &Columns, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
+    let mut sample = sample(ranks, columns);
+    if sample.groups.is_some() {
+        sample.clusters = Some(ranking::units(&sample));
+    }
+    let mut distance = kolmogorov_smirnov(&sample, a, b, seed)?;
+    distance.clusters = distance.clusters.filter(|_| columns.clustered);
+    Ok(distance)
+}
+
+/// How many groups of a ranking have a relevant row, and how many have none and are left out of its metrics.
 #[must_use]
-pub fn sample(answer: &Ranks) -> Sample {
-    let RankColumns { clusters, labels, scores, counts } = answer.columns();
-    Sample { clusters, labels, scores, counts }
+pub fn groups(ranks: &Ranks, columns: &Columns) -> (u64, u64) {
+    ranking::count(&sample(ranks, columns))
+}
+
+/// The multiset as the statistics take it.
+#[must_use]
+pub fn sample(ranks: &Ranks, columns: &Columns) -> Sample {
+    let RankColumns { clusters, weights, groups, labels, scores, counts } = ranks.columns();
+    let threshold = match &columns.task {
+        Task::Binary { threshold: rows::Threshold::From(thresholds) } => Threshold::From(thresholds.clone()),
+        Task::Binary { threshold: rows::Threshold::TopShare(share) } => Threshold::TopShare(*share),
+        Task::Multiclass { .. } | Task::Regression | Task::Ranking => Threshold::default(),
+    };
+    let classes = if let Task::Multiclass { classes } = &columns.task { classes.clone() } else { Vec::new() };
+    Sample { clusters, weights, groups, labels, scores, counts, threshold, classes }
 }
 
 /// The mean of a column.
@@ -123,27 +176,61 @@ impl Answer<'_> {
     fn used(self) -> i64 {
         match self {
             Self::Moments(moments) => moments.rows().used,
-            Self::Ranks(ranks) => ranks.rows().used,
+            Self::Sums(sums) => sums.rows().used,
+            Self::Ranks(ranks, _) => ranks.rows().used,
         }
     }
 
     fn models(self) -> usize {
         match self {
             Self::Moments(moments) => moments.models(),
-            Self::Ranks(ranks) => ranks.models(),
+            Self::Sums(sums) => sums.models(),
+            Self::Ranks(ranks, _) => ranks.models(),
         }
     }
 }
 
-fn smooth(metric: Metric, moments: &Moments, weights: &[f64]) -> Result<Measurement, Undefined> {
+fn smooth(metric: &Metric, moments: &Moments, weights: &[f64]) -> Result<Measurement, Undefined> {
     let range = range(metric, weights);
     let terms = |term| moments.terms(term).map(joint).ok_or(Undefined::NotMeasured);
     match metric {
         Metric::LogLoss => terms(Term::LogLoss)?.of_means(weights, range),
         Metric::Brier => terms(Term::Brier)?.of_means(weights, range),
         Metric::Mae => terms(Term::AbsoluteError)?.of_means(weights, range),
+        Metric::Mse => terms(Term::SquaredError)?.of_means(weights, range),
         Metric::Rmse => terms(Term::SquaredError)?.of_roots(weights, range),
+        _ if agree(moments, weights) => Ok(decisions(moments)?.measure(metric, weights)?.constant()),
         _ => decisions(moments)?.measure(metric, weights),
+    }
+}
+
+/// Whether a contrast is between models that give equal scores, and decisions, on every row: the squared distances between
+/// label and probability do not differ. Equal decisions alone would leave open what other rows may bring; equal scores do not.
+fn agree(moments: &Moments, weights: &[f64]) -> bool {
+    let squares = moments.terms(Term::Brier).map(joint);
+    weights.iter().sum::<f64>() == 0.0
+        && decide_alike(moments, weights)
+        && squares.is_some_and(|squares| {
+            squares.of_means(weights, range(&Metric::Brier, weights)).is_ok_and(|found| found.is_zero())
+        })
+}
+
+/// Whether the weighted models, whose thresholds may differ, decide alike on every row.
+fn decide_alike(moments: &Moments, weights: &[f64]) -> bool {
+    let seen = moments.cells().into_iter().enumerate().filter(|(_, rows)| *rows > 0);
+    seen.map(|(index, _)| Cell(index)).all(|cell| {
+        let mut decisions = weighted(weights).map(|(model, _)| cell.decision(model));
+        let first = decisions.next();
+        decisions.all(|decision| Some(decision) == first)
+    })
+}
+
+fn ratio(metric: &Metric, sums: &Sums, weights: &[f64]) -> Result<Measurement, Undefined> {
+    match metric {
+        Metric::Ratio { .. } => {
+            joint(sums.means().ok_or(Undefined::NoRows)?).of_ratios(weights, range(metric, weights))
+        }
+        _ => Err(Undefined::NotMeasured),
     }
 }
 

@@ -31,13 +31,32 @@ pub enum Input {
         side: Side,
         /// What is done to the features first.
         noise: Option<Noise>,
+        /// Which of its outputs: the class in a multiclass task, else 0.
+        output: usize,
     },
     /// 1 where noise changes a feature of the row, 0 where it leaves them all as they are.
     Disturbed(Noise),
     /// A stable 64-bit key of the entity.
     Entity,
+    /// What the row weighs, as a number.
+    Weight,
+    /// A stable 64-bit key of the group in which the row is ranked.
+    Group,
+    /// An SQL expression on a row, as a number. Stands beside the score of the same side and noise.
+    Sql {
+        /// The expression. Beside the columns, `score` is the score.
+        expression: String,
+        /// Whose score.
+        side: Side,
+        /// What is done to the features before they are scored.
+        noise: Option<Noise>,
+        /// Where `decision` is 1 in the expression: from this score on.
+        threshold: Option<f64>,
+    },
     /// A column as a number.
     Number(String),
+    /// A column as text.
+    Text(String),
     /// A column as it is.
     Column(String),
 }
@@ -156,6 +175,25 @@ pub struct OverlapAsk {
     pub null_equals_null: bool,
 }
 
+/// What an expression calls the score of a model.
+pub const SCORE: &str = "score";
+
+/// What an expression calls the decision of a binary model: 1 or 0.
+pub const DECISION: &str = "decision";
+
+/// An SQL expression that the spec gives as a number of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expression {
+    /// Where it stands.
+    pub at: Path,
+    /// The dataset whose rows it is about.
+    pub dataset: String,
+    /// The expression.
+    pub text: String,
+    /// What it may name beside the columns.
+    pub names: Vec<&'static str>,
+}
+
 /// Redeems the answer to a summary ask.
 #[derive(Debug)]
 pub struct Ticket<S> {
@@ -177,6 +215,7 @@ pub struct Plan<'t> {
     target: &'t Target,
     here: Path,
     asks: Vec<Ask>,
+    expressions: Vec<Expression>,
     answered: usize,
 }
 
@@ -184,7 +223,7 @@ impl<'t> Plan<'t> {
     /// An empty plan for a target.
     #[must_use]
     pub fn new(target: &'t Target) -> Self {
-        Self { target, here: Path::root(), asks: Vec::new(), answered: 0 }
+        Self { target, here: Path::root(), asks: Vec::new(), expressions: Vec::new(), answered: 0 }
     }
 
     /// Says whose turn it is to ask: the check whose configuration stands at `here`.
@@ -255,6 +294,17 @@ impl<'t> Plan<'t> {
     /// Asks how a model's predictions file matches the datasets that it scores.
     pub fn joined(&mut self, side: Side, datasets: Vec<String>) -> JoinedTicket {
         JoinedTicket(self.place(Ask::Joined { side, datasets }))
+    }
+
+    /// Says which expression an ask will name, so that it is looked at before anything is read.
+    pub fn will_evaluate(&mut self, expression: Expression) {
+        self.expressions.push(expression);
+    }
+
+    /// The expressions of all asks.
+    #[must_use]
+    pub fn expressions(&self) -> &[Expression] {
+        &self.expressions
     }
 
     /// The asks of this round, with their numbers.

@@ -8,9 +8,9 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::evidence::{Estimate, Finding, Limits, Subject};
+use crate::evidence::{Estimate, Finding, Limits, Standing, Subject};
 use crate::spec::change::Change;
-use crate::spec::written::{Model, Policy, Severity};
+use crate::spec::written::{Model, Policy};
 use crate::target::{Side, Target};
 use crate::verdict::{self, Claim, Statement, Verdict};
 
@@ -131,6 +131,9 @@ pub struct ClaimRecord {
     pub verdict: Verdict,
     /// Whether a fail blocks.
     pub blocking: bool,
+    /// What it weighs: `promised`, `advisory` or `exploratory`. The last two only ever warn.
+    #[serde(default = "promised")]
+    pub standing: String,
     /// The candidate's value.
     pub candidate: Option<Estimate>,
     /// The baseline's value.
@@ -143,7 +146,8 @@ pub struct ClaimRecord {
     pub rows: u64,
     /// How the interval was made.
     pub method: Option<String>,
-    /// The level that a fail was judged at, after Holm.
+    /// The level that its p-value was held against: by Holm among the claims that block or among those that warn, by
+    /// Benjamini and Hochberg among what a search found.
     pub level: Option<f64>,
     /// The one-sided p-value of the claim.
     pub p_value: Option<f64>,
@@ -151,10 +155,17 @@ pub struct ClaimRecord {
     pub adjusted_p_value: Option<f64>,
     /// Why, where numbers alone do not say it.
     pub reason: Option<String>,
-    /// About how many more rows would decide it.
+    /// About how many more rows of the slice would decide it.
     pub needs_rows: Option<u64>,
+    /// The same in rows of the whole dataset, where the claim rests on a part of them: at the slice's share of it.
+    #[serde(default)]
+    pub needs_dataset_rows: Option<u64>,
     /// Counts beside the claim.
     pub details: BTreeMap<String, Value>,
+}
+
+fn promised() -> String {
+    Standing::Promised.name().to_owned()
 }
 
 /// Something named and not tested.
@@ -183,7 +194,7 @@ impl Record {
             policy: written.policy.clone(),
             base,
             inputs: Inputs::of(target),
-            claims: distinct(claims.into_iter().map(claim_record).collect()),
+            claims: distinct(claims.into_iter().map(|claim| claim_record(claim, target)).collect()),
             not_tested,
             waived,
         }
@@ -226,15 +237,18 @@ impl Inputs {
     }
 }
 
-fn claim_record(claim: Claim) -> ClaimRecord {
-    let Statement { check, line, severity, evidence } = claim.statement;
+fn claim_record(claim: Claim, target: &Target) -> ClaimRecord {
+    let needs_dataset_rows = needs_dataset_rows(&claim, target);
+    let blocking = claim.statement.blocks();
+    let Statement { check, line, evidence, .. } = claim.statement;
     ClaimRecord {
         id: id(check, &evidence.subject),
         check: check.to_owned(),
         line,
         subject: evidence.subject,
         verdict: claim.verdict,
-        blocking: severity == Severity::Block,
+        blocking,
+        standing: evidence.standing.name().to_owned(),
         candidate: evidence.candidate,
         baseline: evidence.baseline,
         difference: evidence.difference,
@@ -246,8 +260,18 @@ fn claim_record(claim: Claim) -> ClaimRecord {
         adjusted_p_value: claim.adjusted_p_value,
         reason: claim.reason,
         needs_rows: claim.needs_rows,
+        needs_dataset_rows,
         details: evidence.details,
     }
+}
+
+/// What the rows that a claim needs are in rows of its dataset.
+fn needs_dataset_rows(claim: &Claim, target: &Target) -> Option<u64> {
+    let evidence = &claim.statement.evidence;
+    let (needed, dataset) = (claim.needs_rows?, target.datasets.get(&evidence.subject.dataset)?);
+    let is_part = (1..dataset.rows).contains(&evidence.rows);
+    let rows = u128::from(needed) * u128::from(dataset.rows);
+    is_part.then(|| u64::try_from(rows.div_ceil(u128::from(evidence.rows))).unwrap_or(u64::MAX))
 }
 
 fn not_tested(statement: &Statement) -> Option<NotTested> {
@@ -261,7 +285,7 @@ fn waived(statement: &Statement) -> Option<Waived> {
 }
 
 /// `performance.regression/roc_auc/carrier=UA`
-fn id(check: &str, subject: &Subject) -> String {
+pub(crate) fn id(check: &str, subject: &Subject) -> String {
     let metric = subject.metric.as_deref();
     let last = subject.column.as_deref().unwrap_or(&subject.slice);
     [Some(check), metric, Some(last)].into_iter().flatten().collect::<Vec<_>>().join("/")

@@ -7,19 +7,50 @@ use anyhow::{Context, Result, bail};
 use arrow::datatypes::SchemaRef;
 
 use crate::artifact::path;
-use crate::spec::written::{self, Task};
+use crate::spec::written::{self, Model, Task};
 
 pub mod onnx;
 
 /// A source of scores that has been opened.
 #[derive(Debug, Clone)]
 pub enum Scorer {
-    /// A column of the data.
-    Column(String),
+    /// Columns of the data: one for each output of the model.
+    Columns(Vec<String>),
     /// A file joined to the data by id.
     Predictions(Predictions),
     /// An ONNX model, scored in process.
     Onnx(OnnxModel),
+    /// Columns of scores, disturbed by a seed: the candidates of a calibration.
+    Resampled(Resampled),
+}
+
+/// Columns of scores, disturbed row by row; what becomes of a row depends on the seed and its key and on nothing else.
+#[derive(Debug, Clone)]
+pub enum Resampled {
+    /// One of two columns, by a coin for each key.
+    Exchanged {
+        /// The column on heads.
+        heads: String,
+        /// The column on tails.
+        tails: String,
+        /// The column of the keys.
+        key: String,
+        /// The seed.
+        seed: u64,
+    },
+    /// A column in which a share of the scores is drawn anew from all of its scores.
+    Replaced {
+        /// The column.
+        column: String,
+        /// The share, from 0 to 1.
+        share: f64,
+        /// Equally spaced quantiles of the column.
+        pool: Arc<[f64]>,
+        /// The column of the keys.
+        key: String,
+        /// The seed.
+        seed: u64,
+    },
 }
 
 /// A file of scores joined to the data by id.
@@ -29,8 +60,8 @@ pub struct Predictions {
     pub files: Vec<PathBuf>,
     /// Their schema.
     pub schema: SchemaRef,
-    /// The column of the scores.
-    pub score: String,
+    /// The columns of the scores: one for each output of the model.
+    pub scores: Vec<String>,
 }
 
 /// An ONNX model with what the spec says about reading it.
@@ -63,7 +94,12 @@ impl Judged {
             written::Scorer::Column(column) => Ok(Self {
                 source: format!("column:{}", column.column),
                 sha256: None,
-                scorer: Scorer::Column(column.column.clone()),
+                scorer: Scorer::Columns(vec![column.column.clone()]),
+            }),
+            written::Scorer::Columns(several) => Ok(Self {
+                source: format!("columns:{}", several.columns.join(",")),
+                sha256: None,
+                scorer: Scorer::Columns(several.columns.clone()),
             }),
             written::Scorer::Predictions(predictions) => open_predictions(folder, predictions),
             written::Scorer::Onnx(onnx) => open_onnx(folder, onnx),
@@ -75,7 +111,7 @@ impl Judged {
     pub fn signature(&self) -> Option<&onnx::Signature> {
         match &self.scorer {
             Scorer::Onnx(onnx) => Some(onnx.model.signature()),
-            Scorer::Column(_) | Scorer::Predictions(_) => None,
+            Scorer::Columns(_) | Scorer::Predictions(_) | Scorer::Resampled(_) => None,
         }
     }
 
@@ -91,13 +127,14 @@ impl OnnxModel {
     ///
     /// # Errors
     /// When an input cannot be fed or the output cannot be read as scores.
-    pub fn bind(&self, task: Task, features: &[String], schema: &SchemaRef) -> Result<onnx::Binding> {
+    pub fn bind(&self, model: &Model, features: &[String], schema: &SchemaRef) -> Result<onnx::Binding> {
         let available: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
         let declared: Vec<_> = available.iter().filter(|field| features.contains(field.name())).cloned().collect();
         let ordered = order(features, declared);
-        let task = match task {
+        let task = match model.task {
             Task::Binary => onnx::Task::Binary,
-            Task::Regression => onnx::Task::Regression,
+            Task::Multiclass => onnx::Task::Multiclass(model.class_names()),
+            Task::Regression | Task::Ranking => onnx::Task::Regression,
         };
         self.model.bind(task, &ordered, &available, &self.mapping)
     }
@@ -112,17 +149,14 @@ fn order(features: &[String], mut fields: Vec<arrow::datatypes::Field>) -> Vec<a
 fn open_predictions(folder: &Path, written: &written::PredictionsScorer) -> Result<Judged> {
     let files = path::expand(folder, &written.predictions).context("the predictions cannot be read")?;
     let (schema, _) = crate::target::parquet_facts(&files)?;
-    if schema.field_with_name(&written.score).is_err() {
-        bail!(
-            "`{}` has no column `{}`; name the column of the scores with `score:`",
-            written.predictions,
-            written.score
-        );
+    let (scores, key) = (written.columns(), if written.scores.is_empty() { "score" } else { "scores" });
+    if let Some(absent) = scores.iter().find(|score| schema.field_with_name(score).is_err()) {
+        bail!("`{}` has no column `{absent}`; name the column of the scores with `{key}:`", written.predictions);
     }
     Ok(Judged {
         source: format!("predictions:{}", written.predictions),
         sha256: Some(path::sha256_of_all(&files)?),
-        scorer: Scorer::Predictions(Predictions { files, schema, score: written.score.clone() }),
+        scorer: Scorer::Predictions(Predictions { files, schema, scores }),
     })
 }
 
@@ -134,6 +168,7 @@ fn open_onnx(folder: &Path, written: &written::OnnxScorer) -> Result<Judged> {
     let mapping = onnx::Mapping {
         output: written.output.clone(),
         positive: written.positive.clone(),
+        classes: written.classes.iter().map(ToString::to_string).collect(),
         inputs: written.inputs.clone(),
     };
     Ok(Judged { source: format!("onnx:{}", written.onnx), sha256, scorer: Scorer::Onnx(OnnxModel { model, mapping }) })

@@ -1,5 +1,6 @@
 //! The spec: read, found whole, and ready to be used.
 
+use std::collections::BTreeSet;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::LazyLock;
 
@@ -21,6 +22,7 @@ pub mod kind;
 pub mod limit;
 pub mod place;
 pub mod problem;
+pub mod region;
 pub mod shape;
 pub mod source;
 pub mod written;
@@ -28,14 +30,14 @@ pub mod yaml;
 
 use glob::matches;
 use problem::{Path, Problem, Problems, nearest, quoted};
-use written::{Scorer, Severity, Slice, Task, Written};
+use written::{Model, OnnxScorer, Scorer, Severity, Slice, Task, Written};
 use yaml::Document;
 
 /// What every spec must look like.
 static SCHEMA: LazyLock<Value> = LazyLock::new(crate::docs::schema);
 
 /// A spec in which no problem was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Spec {
     /// The path as given.
     pub path: PathBuf,
@@ -235,6 +237,9 @@ fn entry(index: usize, written: &Map<String, Value>) -> Result<Entry, Problem> {
 fn sense(written: &Written) -> Vec<Problem> {
     let mut problems = Vec::new();
     threshold_is_for_binary(written, &mut problems);
+    groups_are_for_ranking(written, &mut problems);
+    classes_are_for_multiclass(written, &mut problems);
+    scores_fit_the_task(written, &mut problems);
     approvers_are_people(written, &mut problems);
     scores_are_no_labels(written, &mut problems);
     slice_names_are_unique(written, &mut problems);
@@ -251,13 +256,125 @@ fn threshold_is_for_binary(written: &Written, problems: &mut Vec<Problem>) {
     }
 }
 
+fn groups_are_for_ranking(written: &Written, problems: &mut Vec<Problem>) {
+    let columns = Path::root().key("columns");
+    match (written.model.task == Task::Ranking, &written.columns.group) {
+        (true, None) => {
+            let problem = Problem::key(&columns, "a ranking without `group`: what are rows ranked within?");
+            problems.push(problem.remedy("add `group:` with the column of the query or session"));
+        }
+        (false, Some(_)) => {
+            let problem = Problem::key(&columns.key("group"), "a group is for a ranking");
+            problems.push(problem.remedy("remove the key, or write `task: ranking`"));
+        }
+        _ => {}
+    }
+}
+
+fn classes_are_for_multiclass(written: &Written, problems: &mut Vec<Problem>) {
+    let model = Path::root().key("model");
+    let names = written.model.class_names();
+    match (written.model.task == Task::Multiclass, names.is_empty()) {
+        (true, true) => {
+            let problem = Problem::key(&model, "a multiclass model without `classes`");
+            problems.push(problem.remedy("add `classes: [...]` with every value that the label can have"));
+        }
+        (false, false) => {
+            let problem = Problem::key(&model.key("classes"), "classes are for a multiclass model");
+            problems.push(problem.remedy("remove the key, or write `task: multiclass`"));
+        }
+        _ => {}
+    }
+    for (index, name) in names.iter().enumerate().filter(|(index, name)| names[..*index].contains(name)) {
+        let message = format!("the class {} is listed twice: labels are compared as text", quoted(name));
+        problems.push(Problem::value(&model.key("classes").index(index), message).remedy("keep one of them"));
+    }
+}
+
+/// What is wrong with the number of score columns that a scorer names, at which of its keys.
+fn unfit_scores(model: &Model, scorer: &Scorer) -> Option<(&'static str, String, String)> {
+    let classes = model.classes.len();
+    let several = |key, columns: usize| {
+        let message = format!("{columns} columns of scores for {classes} classes");
+        (columns != classes)
+            .then(|| (key, message, "name one for each class, in the order of `model.classes`".to_owned()))
+    };
+    let one = |key, remedy: &str| {
+        let message = "one column for each class is for a multiclass model".to_owned();
+        Some((key, message, format!("name the column of the scores with `{remedy}:`")))
+    };
+    let is_multiclass = model.task == Task::Multiclass;
+    match scorer {
+        Scorer::Column(_) if is_multiclass => {
+            let message = "a multiclass model has one score for each class, and this is one column".to_owned();
+            Some(("column", message, "write `columns: [...]` in the order of `model.classes`".to_owned()))
+        }
+        Scorer::Columns(scorer) if is_multiclass => several("columns", scorer.columns.len()),
+        Scorer::Columns(_) => one("columns", "column"),
+        Scorer::Predictions(scorer) if is_multiclass && scorer.score != written::default_score() => {
+            let message = "a multiclass model has one score for each class, and this is one column".to_owned();
+            Some(("score", message, "write `scores: [...]` in the order of `model.classes`".to_owned()))
+        }
+        Scorer::Predictions(scorer) if is_multiclass && scorer.scores.is_empty() => {
+            let message = "which columns of the file hold the scores of the classes?".to_owned();
+            Some(("predictions", message, "add `scores: [...]` in the order of `model.classes`".to_owned()))
+        }
+        Scorer::Predictions(scorer) if is_multiclass => several("scores", scorer.scores.len()),
+        Scorer::Predictions(scorer) if !scorer.scores.is_empty() => one("scores", "score"),
+        Scorer::Onnx(scorer) => unfit_classes(model, scorer),
+        Scorer::Column(_) | Scorer::Predictions(_) => None,
+    }
+}
+
+fn unfit_classes(model: &Model, scorer: &OnnxScorer) -> Option<(&'static str, String, String)> {
+    if model.task != Task::Multiclass {
+        let message = "classes are for a multiclass model".to_owned();
+        return (!scorer.classes.is_empty()).then(|| ("classes", message, "remove the key".to_owned()));
+    }
+    if scorer.positive.is_some() {
+        let message = "a multiclass model has no positive class".to_owned();
+        let remedy = "remove the key; `classes:` says which output is of which class".to_owned();
+        return Some(("positive", message, remedy));
+    }
+    let sorted = |names: Vec<String>| names.into_iter().collect::<BTreeSet<_>>();
+    let theirs = sorted(scorer.classes.iter().map(ToString::to_string).collect());
+    let differ = !theirs.is_empty() && theirs != sorted(model.class_names());
+    let message = "these are other classes than those of `model.classes`".to_owned();
+    differ.then(|| ("classes", message, "write those classes, in the order of the model's outputs".to_owned()))
+}
+
+/// Refuses a scorer that gives another number of scores than the model has, for one that is not written in the spec.
+///
+/// # Errors
+/// What is wrong, and the remedy.
+pub fn scores_fit(model: &Model, scorer: &Scorer) -> Result<()> {
+    match unfit_scores(model, scorer) {
+        Some((_, message, remedy)) => bail!("{message}; {remedy}"),
+        None => Ok(()),
+    }
+}
+
+fn scores_fit_the_task(written: &Written, problems: &mut Vec<Problem>) {
+    for (side, scorer) in [("candidate", Some(&written.candidate)), ("baseline", written.baseline.as_ref())] {
+        if let Some((key, message, remedy)) = scorer.and_then(|scorer| unfit_scores(&written.model, scorer)) {
+            problems.push(Problem::key(&Path::root().key(side).key(key), message).remedy(remedy));
+        }
+    }
+}
+
 fn scores_are_no_labels(written: &Written, problems: &mut Vec<Problem>) {
     for (side, scorer) in [("candidate", Some(&written.candidate)), ("baseline", written.baseline.as_ref())] {
-        if let Some(Scorer::Column(scorer)) = scorer
-            && scorer.column == written.columns.label
-        {
-            let at = Path::root().key(side).key("column");
-            let message = format!("the column {} is the label, not a score", quoted(&scorer.column));
+        let at = Path::root().key(side);
+        let columns = match scorer {
+            Some(Scorer::Column(scorer)) => vec![(at.key("column"), &scorer.column)],
+            Some(Scorer::Columns(scorer)) => {
+                let numbered = scorer.columns.iter().enumerate();
+                numbered.map(|(index, column)| (at.key("columns").index(index), column)).collect()
+            }
+            _ => Vec::new(),
+        };
+        for (at, column) in columns.into_iter().filter(|(_, column)| **column == written.columns.label) {
+            let message = format!("the column {} is the label, not a score", quoted(column));
             problems.push(Problem::value(&at, message).remedy("name the column that holds the model's scores"));
         }
     }

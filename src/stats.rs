@@ -4,25 +4,40 @@
 //! [`Undefined`] with its reason.
 
 pub mod band;
+pub mod binary;
 pub mod bisection;
+pub mod bootstrap;
+pub mod bound;
+pub mod calibration;
+pub mod confusion;
 pub mod curve;
 pub mod decision;
 pub mod distance;
 pub mod distribution;
+pub mod dual;
+pub mod influence;
 pub mod joint;
 pub mod measurement;
 pub mod metric;
+pub mod multiclass;
 pub mod multiplicity;
+pub mod order;
+pub mod power;
+pub mod probability;
 pub mod proportion;
 pub mod random;
 pub mod rank;
+pub mod ranking;
+pub mod regression;
+pub mod replicates;
 pub mod sample;
+pub mod threshold;
 pub mod undefined;
 pub mod weights;
 
 pub use distance::Distance;
 pub use joint::Joint;
 pub use measurement::{Measurement, Method};
-pub use metric::{Family, Metric, Source};
-pub use sample::Sample;
+pub use metric::{Direction, Family, Metric, Source};
+pub use sample::{Sample, Threshold};
 pub use undefined::Undefined;

@@ -4,25 +4,33 @@
 //! The law tests and the engine's registration follow from that list.
 
 pub mod exact_sum;
+pub mod frequencies;
 pub mod moments;
 pub mod presence;
+pub mod quantiles;
 pub mod ranks;
+pub mod regions;
 pub mod rows;
 pub mod spread;
+pub mod sums;
 pub mod term;
 pub mod total_order;
 pub mod wire;
 
+pub use frequencies::Frequencies;
 pub use moments::Moments;
 pub use presence::Presence;
+pub use quantiles::Quantiles;
 pub use ranks::Ranks;
-pub use rows::{Columns, RowCounts, Task};
+pub use regions::Regions;
+pub use rows::{Columns, RowCounts, Task, Threshold};
 pub use spread::{Spread, SpreadParams};
+pub use sums::Sums;
 
-/// Hands the list of all summary types to the macro `$then`, as `then!(Moments, Presence, Ranks, Spread)`.
+/// Hands the list of all summary types to the macro `$then`, as `then!(Frequencies, Moments, ...)`.
 #[macro_export]
 macro_rules! for_every_summary {
     ($then:ident) => {
-        $then!(Moments, Presence, Ranks, Spread);
+        $then!(Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums);
     };
 }

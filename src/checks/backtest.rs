@@ -14,6 +14,7 @@ use crate::evidence::{Evidence, Finding, Subject};
 use crate::plan::{Grouping, Input, Plan, Window};
 use crate::spec::limit::Amount;
 use crate::spec::problem::{Path, Problem};
+use crate::stats::bound::outcome;
 use crate::stats::metric::Metric;
 use crate::target::Side;
 
@@ -48,6 +49,9 @@ pub struct Backtest {
     /// How far a metric that should be low may rise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rise: Option<Amount>,
+    /// How far a metric may be from the baseline's, in either direction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Amount>,
     /// The calendar windows.
     #[serde(default = "month")]
     pub window: Window,
@@ -120,13 +124,13 @@ impl Check for Backtest {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        shared::metric_fits(plan, self.metric)?;
-        let margin = Margin::new(plan, self.metric, self.max_drop, self.max_rise)?;
+        shared::metric_fits(plan, &self.metric, &self.data)?;
+        let margin = Margin::new(plan, &self.metric, self.max_drop, self.max_rise, self.within)?;
         instant(plan, &self.data, "time", plan.columns().time.as_deref())?;
         instant(plan, &self.data, "known_at", plan.columns().known_at.as_deref())?;
         let label = Input::MatureLabel { window: self.window, embargo_days: self.embargo.0 };
         let rows = Rows::new(plan, &self.data, label, &[(Side::Baseline, None), (Side::Candidate, None)])?;
-        let ticket = rows.metric(plan, self.metric, &[Grouping::All, Grouping::Windows(self.window)])?;
+        let ticket = rows.metric(plan, &self.metric, &[Grouping::All, Grouping::Windows(self.window)])?;
         Ok(Asked { rows, ticket, margin })
     }
 
@@ -147,10 +151,10 @@ impl Check for Backtest {
 
 impl Backtest {
     fn pooled(&self, asked: &Asked, sample: &Sample, windows: &[Evidence]) -> Result<Evidence> {
-        let subject = Subject::all(&self.data, self.metric.name());
+        let subject = Subject::all(&self.data, &self.metric.name());
         let evidence = match asked.rows.obstacle(&Grouping::All, sample.rows(), sample.positives())? {
-            Some(finding) => Evidence::new(subject, asked.margin.limits(), finding),
-            None => shared::compare(self.metric, sample, asked.margin, asked.rows.level(), subject),
+            Some(finding) => shared::obstructed(subject, asked.margin.limits(), sample.rows(), finding),
+            None => shared::compare(&self.metric, sample, asked.margin, asked.rows.level(), subject),
         };
         let rows: Vec<_> = windows.iter().map(row).collect();
         Ok(evidence.detail("left_out", sample.rows().unlabelled).detail("windows", rows))
@@ -158,11 +162,11 @@ impl Backtest {
 
     fn window(&self, asked: &Asked, name: &str, sample: &Sample) -> Result<Evidence> {
         let margin = asked.margin.times(self.worst_factor);
-        let subject = Subject::slice(&self.data, self.metric.name(), name);
+        let subject = Subject::slice(&self.data, &self.metric.name(), name);
         let grouping = Grouping::Windows(self.window);
         let evidence = match asked.rows.obstacle(&grouping, sample.rows(), sample.positives())? {
-            Some(finding) => Evidence::new(subject, margin.limits(), finding),
-            None => shared::compare(self.metric, sample, margin, asked.rows.level(), subject),
+            Some(finding) => shared::obstructed(subject, margin.limits(), sample.rows(), finding),
+            None => shared::compare(&self.metric, sample, margin, asked.rows.level(), subject),
         };
         Ok(evidence.detail("left_out", sample.rows().unlabelled))
     }
@@ -172,16 +176,18 @@ impl Backtest {
         let judged: Vec<&Evidence> =
             windows.iter().filter(|window| !matches!(window.finding, Finding::NotTested { .. })).collect();
         let Some(worst) = judged.iter().min_by(|a, b| severity(a).total_cmp(&severity(b))) else {
-            let subject = Subject::slice(&self.data, self.metric.name(), "worst window");
-            let reason = "no window has enough rows".to_owned();
+            let subject = Subject::slice(&self.data, &self.metric.name(), "worst window");
+            let reason = "no window has enough rows, and windows of the past get no more of them".to_owned();
             let finding = Finding::Undecided { reason, needs_rows: None };
             return Evidence::new(subject, asked.margin.times(self.worst_factor).limits(), finding);
         };
         let mut evidence = Evidence::clone(worst);
         evidence.subject.slice = "worst window".to_owned();
+        evidence.tests = judged.iter().flat_map(|window| window.tests.clone()).collect();
         if let Finding::Tested { inside, p_value, .. } = &mut evidence.finding {
+            let all = outcome(&evidence.tests, asked.rows.level());
             *inside = judged.iter().all(|window| matches!(window.finding, Finding::Tested { inside: true, .. }));
-            *p_value = (*p_value * judged.len() as f64).min(1.0);
+            *p_value = all.p_value;
         }
         evidence.detail("window", worst.subject.slice.clone()).detail("windows_judged", judged.len())
     }
@@ -192,7 +198,8 @@ fn severity(window: &Evidence) -> f64 {
     match &window.finding {
         Finding::Fact { holds: false, .. } => -2.0,
         Finding::Undecided { .. } => -1.0,
-        Finding::Tested { p_value, .. } => *p_value,
+        // Twice a p-value may be cut at 1; what is not inside speaks against the candidate still.
+        Finding::Tested { inside, p_value, .. } => *p_value + f64::from(u8::from(*inside)),
         Finding::Fact { holds: true, .. } | Finding::NotTested { .. } | Finding::Waived { .. } => f64::INFINITY,
     }
 }

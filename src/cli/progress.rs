@@ -1,6 +1,5 @@
 //! The progress of a run that takes a while: a line on standard error, on a terminal only.
 
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use crate::engine::Progress;
 /// How often the line is drawn.
 const TICK: Duration = Duration::from_millis(200);
 
-/// A line that shows how many rows were scored. Indicatif draws nothing where standard error is no terminal.
+/// A line that shows how far a run is. Indicatif draws nothing where standard error is no terminal.
 pub(super) struct Bar {
     stop: Sender<()>,
     drawing: JoinHandle<()>,
@@ -20,14 +19,14 @@ pub(super) struct Bar {
 
 impl Bar {
     /// Starts to draw.
-    pub(super) fn start(progress: &Arc<Progress>) -> Self {
+    pub(super) fn start(message: impl Fn() -> String + Send + 'static) -> Self {
         let (stop, stopped) = mpsc::channel();
-        let progress = Arc::clone(progress);
         let drawing = std::thread::spawn(move || {
             let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
             let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                draw(&bar, &progress);
+                bar.set_message(message());
+                bar.tick();
             }
             bar.finish_and_clear();
         });
@@ -42,13 +41,17 @@ impl Bar {
     }
 }
 
-fn draw(bar: &ProgressBar, progress: &Progress) {
-    let (scored, expected) = (progress.scored(), progress.expected());
-    bar.set_message(match scored {
+/// How many rows were scored.
+pub(super) fn scored(progress: &Progress) -> String {
+    match progress.scored() {
         0 => "reading".to_owned(),
-        _ => format!("scored {} of {} rows", thousands(scored), thousands(expected)),
-    });
-    bar.tick();
+        scored => format!("scored {} of {} rows", thousands(scored), thousands(progress.expected())),
+    }
+}
+
+/// How many candidates were judged.
+pub(super) fn judged(judged: u64, expected: u64) -> String {
+    format!("judged {} of {} candidates", thousands(judged), thousands(expected))
 }
 
 fn thousands(number: u64) -> String {

@@ -70,6 +70,15 @@ pub fn write(folder: &Path, report: &Report, circumstances: &Circumstances) -> R
     FILES.iter().zip(contents).map(|(name, content)| whole(folder, name, &content)).collect()
 }
 
+/// Writes `calibration.json`.
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub fn write_calibration(folder: &Path, content: &str) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
+    whole(folder, "calibration.json", content)
+}
+
 fn whole(folder: &Path, name: &str, content: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     let context = || format!("`{}` cannot be written", path.display());

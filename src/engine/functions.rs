@@ -4,10 +4,10 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, UInt64Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, StructArray, UInt64Array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float64Type, UInt64Type};
-use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Float64Type, UInt64Type};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
@@ -41,7 +41,8 @@ impl Progress {
     }
 }
 
-/// `score(features...)`: a model as a function of its columns.
+/// `score(features...)`: a model as a function of its columns. A model of several outputs gives a struct of them, so that it
+/// scores a row once for all.
 #[derive(Debug)]
 pub(crate) struct Score {
     name: String,
@@ -82,17 +83,69 @@ impl ScalarUDFImpl for Score {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
+        Ok(match self.binding.outputs() {
+            1 => DataType::Float64,
+            outputs => DataType::Struct(fields(outputs)),
+        })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
         let scores = self.binding.score(&columns, args.number_rows).map_err(|e| DataFusionError::External(e.into()))?;
-        if scores.len() != args.number_rows {
+        if let Some(scores) = scores.iter().find(|scores| scores.len() != args.number_rows) {
             return exec_err!("the model gave {} scores for {} rows", scores.len(), args.number_rows);
         }
         self.progress.scored.fetch_add(args.number_rows as u64, Ordering::Relaxed);
-        Ok(ColumnarValue::Array(Arc::new(scores)))
+        let mut scores = scores.into_iter().map(|scores| Arc::new(scores) as ArrayRef).collect::<Vec<_>>();
+        Ok(ColumnarValue::Array(match scores.len() {
+            1 => scores.remove(0),
+            outputs => Arc::new(StructArray::try_new(fields(outputs), scores, None)?),
+        }))
+    }
+}
+
+/// The fields of a model's outputs, named by their numbers.
+fn fields(outputs: usize) -> Fields {
+    (0..outputs).map(|output| Field::new(output.to_string(), DataType::Float64, false)).collect()
+}
+
+/// `mg_output(scores, number)`: one output of a model of several.
+///
+/// DataFusion's own `get_field` is moved into what it is a field of, and so would score a row once for each output.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Output {
+    signature: Signature,
+}
+
+impl Output {
+    /// The function.
+    pub(crate) fn function() -> ScalarUDF {
+        ScalarUDF::new_from_impl(Self { signature: Signature::any(2, Volatility::Immutable) })
+    }
+}
+
+impl ScalarUDFImpl for Output {
+    fn name(&self) -> &'static str {
+        "mg_output"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [scores, ColumnarValue::Scalar(ScalarValue::UInt64(Some(output)))] = args.args.as_slice() else {
+            return exec_err!("mg_output takes scores and the number of an output");
+        };
+        let scores = scores.to_array(args.number_rows)?;
+        match scores.as_struct_opt().and_then(|scores| scores.column_by_name(&output.to_string())) {
+            Some(scores) => Ok(ColumnarValue::Array(Arc::clone(scores))),
+            None => exec_err!("a model without an output {output}"),
+        }
     }
 }
 
@@ -139,6 +192,98 @@ impl ScalarUDFImpl for Noise {
             })
             .collect();
         Ok(ColumnarValue::Array(Arc::new(noisy)))
+    }
+}
+
+/// `mg_uniform(key, seed, stream)`: a number between 0 and 1 that depends on the key and the seeds only.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Uniform {
+    signature: Signature,
+}
+
+impl Uniform {
+    /// The function.
+    pub(crate) fn function() -> ScalarUDF {
+        let signature = Signature::exact(vec![DataType::UInt64; 3], Volatility::Immutable);
+        ScalarUDF::new_from_impl(Self { signature })
+    }
+}
+
+impl ScalarUDFImpl for Uniform {
+    fn name(&self) -> &'static str {
+        "mg_uniform"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let [key, seed, stream] = columns.as_slice() else { return exec_err!("mg_uniform takes three arguments") };
+        let [key, seed, stream] = [key, seed, stream].map(|column| column.as_primitive::<UInt64Type>());
+        let drawn = |row| random::uniform(seed.value(row), stream.value(row), key.value(row));
+        Ok(ColumnarValue::Array(Arc::new(Float64Array::from_iter_values((0..key.len()).map(drawn)))))
+    }
+}
+
+/// `mg_quantile(share)`: the quantile of some numbers that were given in order; null for a share of 1 or more, or of none.
+#[derive(Debug)]
+pub(crate) struct Quantile {
+    numbers: Arc<[f64]>,
+    signature: Signature,
+}
+
+impl Quantile {
+    /// The function of these numbers, which are in order.
+    pub(crate) fn function(numbers: Arc<[f64]>) -> ScalarUDF {
+        let signature = Signature::exact(vec![DataType::Float64], Volatility::Immutable);
+        ScalarUDF::new_from_impl(Self { numbers, signature })
+    }
+
+    fn bits(&self) -> impl Iterator<Item = u64> {
+        self.numbers.iter().map(|number| number.to_bits())
+    }
+}
+
+impl PartialEq for Quantile {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits().eq(other.bits())
+    }
+}
+
+impl Eq for Quantile {}
+
+impl Hash for Quantile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bits().for_each(|bits| bits.hash(state));
+    }
+}
+
+impl ScalarUDFImpl for Quantile {
+    fn name(&self) -> &'static str {
+        "mg_quantile"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let [share] = columns.as_slice() else { return exec_err!("mg_quantile takes one argument") };
+        let place = |share: f64| (share * self.numbers.len() as f64) as usize;
+        let number = |share: Option<f64>| share.and_then(|share| self.numbers.get(place(share)).copied());
+        let numbers: Float64Array = share.as_primitive::<Float64Type>().iter().map(number).collect();
+        Ok(ColumnarValue::Array(Arc::new(numbers)))
     }
 }
 

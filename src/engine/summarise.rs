@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
-use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use anyhow::{Context, Result, bail, ensure};
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use datafusion::dataframe::DataFrame;
+use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::logical_expr::{AggregateUDF, Expr, grouping_set, ident, lit};
 use datafusion::prelude::SessionContext;
 
@@ -13,7 +15,8 @@ use super::group::{self, Groups};
 use super::udaf;
 use super::view::View;
 use crate::plan::{Grouping, Input, SummaryAsk};
-use crate::summaries::{Moments, Presence, Ranks, Spread};
+use crate::spec::problem::quoted;
+use crate::summaries::{Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums};
 use crate::summary::Summary;
 use crate::target::Target;
 
@@ -23,6 +26,9 @@ const MOST_GROUPS: usize = 10_000;
 /// The most columns that one aggregation groups by. DataFusion tells its sets apart by the bits of a number of 64, and
 /// does so wrongly beyond.
 const MOST_COLUMNS: usize = 60;
+
+/// The label that is no class, among the columns and among the answers.
+const UNKNOWN_CLASS: &str = "mg:unknown class";
 
 /// The states of a summary by group.
 pub(super) type States = BTreeMap<(Grouping, String), Vec<ArrayRef>>;
@@ -57,7 +63,7 @@ async fn together(
     let inputs = distinct(asks);
 
     let mut columns = groups.columns(context, rows.schema(), view)?;
-    for (number, input) in inputs.iter().enumerate() {
+    for (number, input) in inputs.iter().enumerate().filter(|(_, input)| !is_sql(input)) {
         columns.push(view.input(input)?.alias(input_name(number)));
     }
     // A projection needs a column even where a summary needs none.
@@ -66,11 +72,56 @@ async fn together(
     for (number, ask) in asks.iter().enumerate() {
         aggregates.push(call(ask, &inputs)?.alias(answer_name(number)));
     }
+    let labelled = inputs.iter().any(|input| matches!(input, Input::Label | Input::MatureLabel { .. }));
+    if let Some(unknown) = view.unknown_class()?.filter(|_| labelled) {
+        columns.push(unknown.alias(UNKNOWN_CLASS));
+        aggregates.push(min(ident(UNKNOWN_CLASS)).alias(UNKNOWN_CLASS));
+    }
     let sets = groups.sets();
     let by = if sets.is_empty() { Vec::new() } else { vec![grouping_set(sets)] };
     let aggregates = if by.is_empty() { aggregates.split_off(groups.flags().len()) } else { aggregates };
-    let batches = rows.select(columns)?.aggregate(by, aggregates)?.collect().await?;
+    let rows = evaluated(context, view, rows, columns, &inputs)?;
+    let batches = rows.aggregate(by, aggregates)?.collect().await?;
+    refuse_unknown_class(&batches)?;
     decode(&batches, &groups, asks)
+}
+
+/// The rows with these columns and, in a step of its own so that no model scores a row twice, the expressions of the spec.
+fn evaluated(
+    context: &SessionContext,
+    view: &View<'_>,
+    rows: DataFrame,
+    columns: Vec<Expr>,
+    inputs: &[Input],
+) -> Result<DataFrame> {
+    if !inputs.iter().any(is_sql) {
+        return Ok(rows.select(columns)?);
+    }
+    let mut named = columns.iter().map(|column| ident(column.schema_name().to_string())).collect::<Vec<_>>();
+    let rows = rows.select(columns.into_iter().chain(view.raw()).collect::<Vec<_>>())?;
+    for (number, input) in inputs.iter().enumerate() {
+        let Input::Sql { expression, side, noise, threshold } = input else { continue };
+        let score = Input::Score { side: *side, noise: noise.clone(), output: 0 };
+        let score = inputs.iter().position(|input| *input == score).context("an expression without its score")?;
+        let value = view.sql(context, expression, &ident(input_name(score)), *threshold)?;
+        named.push(value.alias(input_name(number)));
+    }
+    Ok(rows.select(named)?)
+}
+
+fn is_sql(input: &Input) -> bool {
+    matches!(input, Input::Sql { .. })
+}
+
+/// A label that is none of the classes cannot be a number that a summary counts, so the smallest one is looked for beside
+/// the summaries.
+fn refuse_unknown_class(batches: &[RecordBatch]) -> Result<()> {
+    let columns = batches.iter().filter_map(|batch| batch.column_by_name(UNKNOWN_CLASS));
+    let labels = columns.flat_map(|column| column.as_string::<i32>().iter().flatten());
+    match labels.min() {
+        Some(label) => bail!("the label {} is none of `model.classes`", quoted(label)),
+        None => Ok(()),
+    }
 }
 
 fn union<'a>(groupings: impl Iterator<Item = &'a [Grouping]>) -> Vec<Grouping> {

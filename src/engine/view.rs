@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::dataframe::DataFrame;
 use datafusion::functions::expr_fn::{date_trunc, round};
 use datafusion::functions_aggregate::expr_fn::{count, min};
-use datafusion::logical_expr::{Expr, JoinType, cast, ident, lit, when};
+use datafusion::logical_expr::{Expr, JoinType, cast, ident, lit, not, when};
 use datafusion::prelude::SessionContext;
 
-use super::functions::{Key, Noise as NoiseFunction, Progress, Score};
+use super::condition;
+use super::functions::{Key, Noise as NoiseFunction, Output, Progress, Quantile, Score, Uniform};
 use super::session;
-use crate::plan::{Input, Noise, Window};
-use crate::score::{OnnxModel, Predictions, Scorer};
-use crate::spec::written::Columns;
+use crate::plan::{DECISION, Input, Noise, SCORE, Window};
+use crate::score::{OnnxModel, Predictions, Resampled, Scorer};
+use crate::spec::written::{Columns, Model, Task};
 use crate::stats::random;
 use crate::target::{Dataset, Side, Target};
 
@@ -47,17 +49,49 @@ impl<'t> View<'t> {
     /// The expression of an input.
     pub(super) fn input(&self, input: &Input) -> Result<Expr> {
         Ok(match input {
-            Input::Label => self.label(),
+            Input::Label => self.label()?,
             Input::MatureLabel { window, embargo_days } => self.mature_label(*window, *embargo_days)?,
-            Input::Score { side, noise } => self.score(*side, noise.as_ref())?,
+            Input::Score { side, noise, output } => self.score(*side, noise.as_ref(), *output)?,
             Input::Disturbed(noise) => self.disturbed(noise)?,
-            Input::Entity => match &self.columns().entity {
-                Some(entity) => key(entity),
-                None => lit(ScalarValue::UInt64(None)),
-            },
+            Input::Entity => self.columns().entity.as_deref().map_or_else(|| lit(ScalarValue::UInt64(None)), key),
+            Input::Weight => self.columns().weight.as_deref().map_or_else(|| lit(1.0), |weight| number(ident(weight))),
+            Input::Group => self.columns().group.as_deref().map_or_else(|| lit(ScalarValue::UInt64(None)), key),
+            Input::Sql { .. } => bail!("an expression stands beside the score that it may name"),
             Input::Number(column) => number(ident(column)),
+            Input::Text(column) => cast(ident(column), DataType::Utf8),
             Input::Column(column) => ident(column),
         })
+    }
+
+    /// An SQL expression of the spec where `score` is a column that holds the score of a model.
+    pub(super) fn sql(
+        &self,
+        context: &SessionContext,
+        expression: &str,
+        score: &Expr,
+        threshold: Option<f64>,
+    ) -> Result<Expr> {
+        let decision = threshold.map(|threshold| when(score.clone().gt_eq(lit(threshold)), lit(1.0)));
+        let decision =
+            decision.map(|mut decided| decided.when(score.clone().is_not_null(), lit(0.0)).end()).transpose()?;
+        let names = [(SCORE, Some(score.clone())), (DECISION, decision)];
+        let names = names.into_iter().filter_map(|(name, value)| Some((name, value?))).collect::<Vec<_>>();
+        let known = names.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+        let parsed = condition::parse(context, &condition::with_names(&self.dataset.schema, &known)?, expression)?;
+        // From the leaves up, so that a column of the data that is called `score` and holds the score stays what it is.
+        let put = parsed.transform_up(|node| {
+            let value = match &node {
+                Expr::Column(column) => names.iter().find(|(name, _)| column.name == *name),
+                _ => None,
+            };
+            Ok(value.map_or_else(|| Transformed::no(node.clone()), |(_, value)| Transformed::yes(value.clone())))
+        })?;
+        Ok(number(put.data))
+    }
+
+    /// The columns of the dataset as they are.
+    pub(super) fn raw(&self) -> impl Iterator<Item = Expr> {
+        self.dataset.schema.fields().iter().map(|field| ident(field.name()))
     }
 
     /// The first instant of a row's window.
@@ -70,33 +104,75 @@ impl<'t> View<'t> {
         &self.target.spec.written.columns
     }
 
-    fn label(&self) -> Expr {
-        number(ident(&self.columns().label))
+    /// The label as a number: the index of the class in a multiclass task.
+    fn label(&self) -> Result<Expr> {
+        let label = &self.columns().label;
+        if self.model().task != Task::Multiclass {
+            return Ok(number(ident(label)));
+        }
+        let mut cases = when(self.is_class(0)?, lit(0.0));
+        for class in 1..self.model().classes.len() {
+            cases.when(self.is_class(class)?, lit(class as f64));
+        }
+        Ok(cases.end()?)
+    }
+
+    /// The label as text where it is none of the classes, else null; none in another task.
+    pub(super) fn unknown_class(&self) -> Result<Option<Expr>> {
+        if self.model().task != Task::Multiclass {
+            return Ok(None);
+        }
+        let mut known = self.is_class(0)?;
+        for class in 1..self.model().classes.len() {
+            known = known.or(self.is_class(class)?);
+        }
+        Ok(Some(when(not(known), cast(ident(&self.columns().label), DataType::Utf8)).end()?))
+    }
+
+    /// Whether the label is a class: as text, or as a number where the column has fractions.
+    fn is_class(&self, class: usize) -> Result<Expr> {
+        let (label, class) = (&self.columns().label, self.model().classes[class].to_string());
+        let kind = self.dataset.schema.field_with_name(label)?.data_type();
+        Ok(match class.parse::<i64>() {
+            Ok(class) if kind.is_floating() => number(ident(label)).eq(lit(class as f64)),
+            _ => cast(ident(label), DataType::Utf8).eq(lit(class)),
+        })
+    }
+
+    fn model(&self) -> &'t Model {
+        &self.target.spec.written.model
     }
 
     fn mature_label(&self, window: Window, embargo_days: u32) -> Result<Expr> {
         let known_at =
             self.columns().known_at.as_deref().context("`columns.known_at` says when the label became known")?;
         let cut_off = self.window(window)? + lit(length(window)) + lit(days(embargo_days));
-        Ok(when(instant(known_at).lt_eq(cut_off), self.label()).end()?)
+        Ok(when(instant(known_at).lt_eq(cut_off), self.label()?).end()?)
     }
 
-    fn score(&self, side: Side, noise: Option<&Noise>) -> Result<Expr> {
+    fn score(&self, side: Side, noise: Option<&Noise>, output: usize) -> Result<Expr> {
         let judged = self.target.judged(side).with_context(|| format!("the spec has no {side}"))?;
         Ok(match &judged.scorer {
-            Scorer::Column(column) => number(ident(column)),
-            Scorer::Predictions(_) => number(ident(joined_score(side))),
-            Scorer::Onnx(onnx) => self.live_score(side, onnx, noise)?,
+            Scorer::Columns(columns) => {
+                number(ident(columns.get(output).with_context(|| format!("the {side} has no score {output}"))?))
+            }
+            Scorer::Predictions(_) => number(ident(joined_score(side, output))),
+            Scorer::Onnx(onnx) => self.live_score(side, onnx, noise, output)?,
+            Scorer::Resampled(resampled) => self::resampled(resampled)?,
         })
     }
 
-    fn live_score(&self, side: Side, onnx: &OnnxModel, noise: Option<&Noise>) -> Result<Expr> {
-        let task = self.target.spec.written.model.task;
-        let binding = onnx.bind(task, &self.columns().features, &self.dataset.schema)?;
-        self.progress.expect(self.dataset.rows);
+    /// The outputs of a model are parts of one expression, which the engine computes once for all of them.
+    fn live_score(&self, side: Side, onnx: &OnnxModel, noise: Option<&Noise>, output: usize) -> Result<Expr> {
+        let binding = onnx.bind(self.model(), &self.columns().features, &self.dataset.schema)?;
+        let outputs = binding.outputs();
+        if output == 0 {
+            self.progress.expect(self.dataset.rows);
+        }
         let features = binding.columns().iter().map(|column| self.feature(column, noise)).collect::<Result<_>>()?;
         let function = Score::function(format!("score_{side}"), binding, Arc::clone(&self.progress));
-        Ok(function.call(features))
+        let scores = function.call(features);
+        Ok(if outputs == 1 { scores } else { Output::function().call(vec![scores, lit(output as u64)]) })
     }
 
     fn disturbed(&self, noise: &Noise) -> Result<Expr> {
@@ -125,6 +201,20 @@ impl<'t> View<'t> {
     }
 }
 
+fn resampled(resampled: &Resampled) -> Result<Expr> {
+    let drawn = |key: &str, seed: u64, stream: u64| Uniform::function().call(vec![ident(key), lit(seed), lit(stream)]);
+    Ok(match resampled {
+        Resampled::Exchanged { heads, tails, key, seed } => {
+            when(drawn(key, *seed, 0).lt(lit(0.5)), number(ident(heads))).otherwise(number(ident(tails)))?
+        }
+        Resampled::Replaced { column, share, pool, key, seed } => {
+            let replaced = ident(column).is_not_null().and(drawn(key, *seed, 0).lt(lit(*share)));
+            let other = Quantile::function(Arc::clone(pool)).call(vec![drawn(key, *seed, 1)]);
+            when(replaced, other).otherwise(number(ident(column)))?
+        }
+    })
+}
+
 /// The scores of a predictions file by id. An id that stands there more than once has no score: which one would it be?
 async fn scores_by_id(
     context: &SessionContext,
@@ -134,12 +224,16 @@ async fn scores_by_id(
 ) -> Result<DataFrame> {
     let id = id(columns)?;
     let frame = session::read(context, &predictions.files).await?;
-    let unique = frame.filter(ident(id).is_not_null())?.aggregate(
-        vec![ident(id)],
-        vec![count(lit(1)).alias("mg:times"), min(ident(&predictions.score)).alias("mg:score")],
-    )?;
-    let score = when(ident("mg:times").eq(lit(1)), ident("mg:score")).end()?;
-    Ok(unique.select(vec![ident(id).alias(joined_id(side)), score.alias(joined_score(side))])?)
+    let mut found = vec![count(lit(1)).alias("mg:times")];
+    let mut selected = vec![ident(id).alias(joined_id(side))];
+    for (output, score) in predictions.scores.iter().enumerate() {
+        let name = format!("mg:score:{output}");
+        found.push(min(ident(score)).alias(&name));
+        let single = when(ident("mg:times").eq(lit(1)), ident(&name)).end()?;
+        selected.push(single.alias(joined_score(side, output)));
+    }
+    let unique = frame.filter(ident(id).is_not_null())?.aggregate(vec![ident(id)], found)?;
+    Ok(unique.select(selected)?)
 }
 
 pub(super) fn id(columns: &Columns) -> Result<&str> {
@@ -150,15 +244,15 @@ fn joined_id(side: Side) -> String {
     format!("mg:id:{side}")
 }
 
-fn joined_score(side: Side) -> String {
-    format!("mg:score:{side}")
+fn joined_score(side: Side, output: usize) -> String {
+    format!("mg:score:{side}:{output}")
 }
 
 fn number(expr: Expr) -> Expr {
     cast(expr, DataType::Float64)
 }
 
-fn key(column: &str) -> Expr {
+pub(super) fn key(column: &str) -> Expr {
     Key::function().call(vec![ident(column)])
 }
 

@@ -20,6 +20,8 @@ pub struct Shown {
     pub changes: usize,
     /// Claims that fail.
     pub failed: usize,
+    /// Claims that warn.
+    pub warned: usize,
     /// Claims that are not decided.
     pub open: usize,
     /// What was not tested.
@@ -36,6 +38,7 @@ impl Shown {
         Self {
             changes: record.base.as_ref().map_or(0, |base| base.changes.len()),
             failed: of(Verdict::Fail),
+            warned: of(Verdict::Warn),
             open: of(Verdict::Inconclusive),
             not_tested: record.not_tested.len(),
             passed: of(Verdict::Pass),
@@ -43,8 +46,8 @@ impl Shown {
     }
 
     fn rows(self) -> usize {
-        let Self { changes, failed, open, not_tested, passed } = self;
-        changes + failed + open + not_tested + passed
+        let Self { changes, failed, warned, open, not_tested, passed } = self;
+        changes + failed + warned + open + not_tested + passed
     }
 
     /// So many of these rows, the most important first.
@@ -58,6 +61,7 @@ impl Shown {
         Self {
             changes: take(self.changes),
             failed: take(self.failed),
+            warned: take(self.warned),
             open: take(self.open),
             not_tested: take(self.not_tested),
             passed: take(self.passed),
@@ -87,7 +91,7 @@ pub fn fit(all: Shown, most: usize, render: impl Fn(Shown) -> Result<String>) ->
 mod tests {
     use super::*;
 
-    const ALL: Shown = Shown { changes: 2, failed: 3, open: 4, not_tested: 5, passed: 600 };
+    const ALL: Shown = Shown { changes: 2, failed: 3, warned: 1, open: 4, not_tested: 5, passed: 600 };
 
     fn of_ten_bytes_a_row(shown: Shown) -> Result<String> {
         Ok("x".repeat(100 + 10 * shown.rows()))
@@ -95,7 +99,7 @@ mod tests {
 
     #[test]
     fn as_many_rows_as_fit_are_shown_and_no_more() {
-        for most in [100, 109, 110, 150, 1_000, 6_239, 6_240, 9_999] {
+        for most in [100, 109, 110, 150, 1_000, 6_249, 6_250, 9_999] {
             let length = fit(ALL, most, of_ten_bytes_a_row).unwrap().len();
             let expected = (100 + 10 * ((most - 100) / 10)).min(100 + 10 * ALL.rows());
             assert_eq!(length, expected, "{most}");
@@ -104,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_passes_is_left_out_first() {
-        assert_eq!(ALL.first(7), Shown { changes: 2, failed: 3, open: 2, not_tested: 0, passed: 0 });
+        assert_eq!(ALL.first(7), Shown { changes: 2, failed: 3, warned: 1, open: 1, not_tested: 0, passed: 0 });
         assert_eq!(ALL.first(1_000), ALL);
     }
 }

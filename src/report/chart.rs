@@ -33,7 +33,8 @@ pub struct Bar {
 #[must_use]
 pub fn of(record: &Record) -> Option<Chart> {
     let mut metrics: BTreeMap<&str, Vec<&ClaimRecord>> = BTreeMap::new();
-    let compared = record.claims.iter().filter(|claim| claim.check == "performance.regression");
+    let promised = record.claims.iter().filter(|claim| claim.standing == "promised");
+    let compared = promised.filter(|claim| claim.check == "performance.regression");
     for claim in compared.filter(|claim| claim.subject.slice != "all" && claim.difference.is_some()) {
         metrics.entry(claim.subject.metric.as_deref()?).or_default().push(claim);
     }

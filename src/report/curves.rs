@@ -38,6 +38,7 @@ pub struct Curve {
 #[derive(Debug)]
 pub struct Asked {
     dataset: String,
+    columns: Columns,
     ticket: Ticket<Ranks>,
 }
 
@@ -49,16 +50,17 @@ pub fn ask(plan: &mut Plan<'_>) -> Result<Option<Asked>> {
     if plan.model().task != Task::Binary {
         return Ok(None);
     }
-    let scores = [Side::Baseline, Side::Candidate].map(|side| Input::Score { side, noise: None });
+    let scores = [Side::Baseline, Side::Candidate].map(|side| Input::Score { side, noise: None, output: 0 });
     let compares = |inputs: &[Input]| matches!(inputs, [Input::Label, first, second, ..] if *first == scores[0] && *second == scores[1]);
     let found = plan.asks().iter().find_map(|ask| match ask {
         Ask::Summary(ask) if compares(&ask.inputs) => Some(ask.clone()),
         _ => None,
     });
-    let Some(like) = found else { return Ok(None) };
+    let Some(mut like) = found else { return Ok(None) };
+    like.inputs.retain(|input| !matches!(input, Input::Sql { .. }));
     let columns: Columns = serde_json::from_str(&like.params)?;
     let ticket = plan.summarise(&like.dataset, &columns, like.inputs, &[Grouping::All])?;
-    Ok(Some(Asked { dataset: like.dataset, ticket }))
+    Ok(Some(Asked { dataset: like.dataset, columns, ticket }))
 }
 
 /// Draws what was asked for.
@@ -66,12 +68,12 @@ pub fn ask(plan: &mut Plan<'_>) -> Result<Option<Asked>> {
 /// # Errors
 /// When the answer is not there.
 pub fn draw(asked: Option<&Asked>, answers: &Answers) -> Result<Option<Curves>> {
-    let Some(Asked { dataset, ticket }) = asked else { return Ok(None) };
+    let Some(Asked { dataset, columns, ticket }) = asked else { return Ok(None) };
     let ranks = answers.summary(ticket)?.all();
     if ranks.rows().used == 0 {
         return Ok(None);
     }
-    let sample = measure::sample(&ranks);
+    let sample = measure::sample(&ranks, columns);
     let model = |number| Curve {
         roc: curve::roc(&sample, number).ok(),
         calibration: curve::calibration(&sample, number).unwrap_or_default(),

@@ -2,7 +2,7 @@
 //!
 //! Every value that a pull request controls passes one escaping function per surface.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use anyhow::Result;
@@ -11,12 +11,12 @@ use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 
 use super::budget::{self, Shown};
+use super::plan::View;
 use super::{Report, chart};
-use crate::gate::Prepared;
+use crate::calibrate::Calibration;
 use crate::record::{ClaimRecord, Record};
 use crate::spec::Spec;
 use crate::spec::problem::Problems;
-use crate::target::Target;
 
 pub mod escape;
 mod format;
@@ -105,12 +105,20 @@ pub fn validated(spec: &Spec) -> Result<String> {
     )
 }
 
-/// What a run would read and ask.
+/// What a run would read and ask, and what the data can show.
 ///
 /// # Errors
 /// As [`terminal`].
-pub fn plan(target: &Target, suite: &str, prepared: &Prepared<'_>) -> Result<String> {
-    render("plan.txt", context! { suite, plan => Value::from(Serde(super::plan::View::new(target, prepared))) })
+pub fn plan(suite: &str, plan: &View) -> Result<String> {
+    render("plan.txt", context! { suite, plan => Value::from(Serde(plan)) })
+}
+
+/// What came of putting the gate on trial.
+///
+/// # Errors
+/// As [`terminal`].
+pub fn calibration(calibration: &Calibration, file: &Path) -> Result<String> {
+    render("calibrate.txt", context! { c => Value::from(Serde(calibration)), file => file.display().to_string() })
 }
 
 /// An error that is no problem of the spec, with its causes.
@@ -153,7 +161,8 @@ fn environment() -> Environment<'static> {
         "error.txt",
         "undelivered.txt",
         "validated.txt",
-        "plan.txt"
+        "plan.txt",
+        "calibrate.txt"
     );
     environment
 }

@@ -50,11 +50,12 @@ impl Onnx {
     /// When ONNX Runtime is not installed, when the bytes are no whole ONNX model, when the model needs external
     /// data, and when ONNX Runtime does not accept it.
     pub fn open(bytes: Vec<u8>) -> Result<Arc<Self>> {
-        proto::inspect(&bytes)?;
+        let classes = proto::inspect(&bytes)?;
         let session = session(&bytes)?;
         let signature = Signature {
             inputs: session.inputs().iter().map(ValueInfo::from).collect(),
             outputs: session.outputs().iter().map(ValueInfo::from).collect(),
+            classes,
         };
         Ok(Arc::new(Self { bytes, signature, idle: Mutex::new(vec![session]) }))
     }

@@ -3,6 +3,7 @@
 //! Nothing here looks at the world. [`crate::spec::Spec`] is what may be used, and can only be made from this.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,10 +59,93 @@ pub struct Model {
     /// Who answers for the model. Recorded for the auditor.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<String>,
-    /// The score from which on a row is decided positive (binary models): `score >= threshold`. 0.5 unless given.
+    /// The classes (multiclass models): texts, whole numbers or truth values, as the label column holds them. Their order is
+    /// that of lists with an entry for each class, and says which classes are near to each other for a weighted kappa.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("minItems" = 2, "uniqueItems" = true))]
+    pub classes: Vec<Class>,
+    /// Which rows are decided for 1 (binary models): `score >= threshold`. 0.5 unless given. One number, or a number for
+    /// each model, or the share of rows with the highest scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
+}
+
+/// Which rows a binary model decides for 1.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Threshold {
+    /// Those whose score is at least this: `0.4`.
+    One(#[schemars(range(min = 0.0, max = 1.0))] f64),
+    /// The same with a number for each model: `{ candidate: 0.4, baseline: 0.5 }`.
+    PerModel(ThresholdPerModel),
+    /// A share of the rows, those with the model's highest scores: `{ share: 0.1 }`.
+    TopShare(ThresholdShare),
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self::One(0.5)
+    }
+}
+
+/// The score from which on a row is decided for 1, for each model.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "per model")]
+pub struct ThresholdPerModel {
+    /// For the candidate.
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub threshold: Option<f64>,
+    pub candidate: f64,
+    /// For the baseline.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub baseline: f64,
+}
+
+/// The share of the rows that each model decides for 1: those with its highest scores, by weight where rows have one. Rows
+/// of equal score at the cut all count. The rows are those that a claim is about, so every slice has cuts of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "share")]
+pub struct ThresholdShare {
+    /// The share: `0.1` for one row in ten.
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
+    pub share: f64,
+}
+
+impl Model {
+    /// The classes as texts, in their order; none but for a multiclass model.
+    #[must_use]
+    pub fn class_names(&self) -> Vec<String> {
+        self.classes.iter().map(ToString::to_string).collect()
+    }
+
+    /// How many scores the model gives for a row.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        if self.task == Task::Multiclass { self.classes.len() } else { 1 }
+    }
+}
+
+/// A class, as the label column holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Class {
+    /// A whole number.
+    Number(i64),
+    /// A truth value.
+    Truth(bool),
+    /// A text.
+    Text(String),
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Truth(truth) => write!(f, "{truth}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// What a model predicts.
@@ -70,8 +154,12 @@ pub struct Model {
 pub enum Task {
     /// One of two classes; the score is the probability of the positive one.
     Binary,
+    /// One of `model.classes`; the scores are one probability for each class, and sum to 1.
+    Multiclass,
     /// A number; the score is the number.
     Regression,
+    /// An order of the rows within each `columns.group`; the label is a row's relevance, and a higher score stands before.
+    Ranking,
 }
 
 /// How much depends on a model.
@@ -94,21 +182,27 @@ pub enum Scorer {
     Onnx(OnnxScorer),
     /// Scores that are already a column of every dataset.
     Column(ColumnScorer),
+    /// Scores that are already columns of every dataset, one for each class (multiclass models).
+    Columns(ColumnsScorer),
     /// Scores in a file of their own, joined to the data by id.
     Predictions(PredictionsScorer),
 }
 
 impl Scorer {
-    /// A scorer given as one word: `column:NAME`, a Parquet file of predictions, or else an ONNX model.
+    /// A scorer given as one word: `column:NAME`, `columns:NAME,NAME,NAME`, a Parquet file of predictions, or else an ONNX
+    /// model.
     #[must_use]
     pub fn given(word: &str) -> Self {
         if let Some(column) = word.strip_prefix("column:") {
             Self::Column(ColumnScorer { column: column.to_owned() })
+        } else if let Some(columns) = word.strip_prefix("columns:") {
+            Self::Columns(ColumnsScorer { columns: columns.split(',').map(str::to_owned).collect() })
         } else if word.ends_with(".parquet") {
-            Self::Predictions(PredictionsScorer { predictions: word.to_owned(), score: default_score() })
+            let (score, scores) = (default_score(), Vec::new());
+            Self::Predictions(PredictionsScorer { predictions: word.to_owned(), score, scores })
         } else {
-            let (output, positive, inputs) = (None, None, BTreeMap::new());
-            Self::Onnx(OnnxScorer { onnx: word.to_owned(), output, positive, inputs })
+            let (output, positive, classes, inputs) = (None, None, Vec::new(), BTreeMap::new());
+            Self::Onnx(OnnxScorer { onnx: word.to_owned(), output, positive, classes, inputs })
         }
     }
 }
@@ -126,6 +220,11 @@ pub struct OnnxScorer {
     /// The class whose probability is the score, where it cannot be told from the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive: Option<onnx::Positive>,
+    /// The classes of the model's outputs, in their order (multiclass models): where the file does not say them, or calls
+    /// them otherwise than `model.classes`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("minItems" = 2, "uniqueItems" = true))]
+    pub classes: Vec<Class>,
     /// Which column feeds which model input, where the names differ: `input: column`, or a list of columns for a matrix.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, onnx::Columns>,
@@ -140,6 +239,16 @@ pub struct ColumnScorer {
     pub column: String,
 }
 
+/// Scores that are already columns of every dataset, one for each class.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "columns")]
+pub struct ColumnsScorer {
+    /// The columns that hold the probabilities, in the order of `model.classes`.
+    #[schemars(extend("uniqueItems" = true))]
+    pub columns: Vec<String>,
+}
+
 /// Scores in a file of their own, joined to the data by `columns.id`.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -150,9 +259,23 @@ pub struct PredictionsScorer {
     /// The column of that file that holds the scores.
     #[serde(default = "default_score")]
     pub score: String,
+    /// The columns of that file that hold the probabilities, in the order of `model.classes` (multiclass models).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("uniqueItems" = true))]
+    pub scores: Vec<String>,
 }
 
-fn default_score() -> String {
+impl PredictionsScorer {
+    /// The columns that hold the scores.
+    #[must_use]
+    pub fn columns(&self) -> Vec<String> {
+        if self.scores.is_empty() { vec![self.score.clone()] } else { self.scores.clone() }
+    }
+}
+
+/// The column of the scores in a file that holds nothing but ids and scores.
+#[must_use]
+pub fn default_score() -> String {
     "score".to_owned()
 }
 
@@ -163,7 +286,8 @@ pub struct Columns {
     /// Identifies a row. Needed to join predictions and for noise that is the same on every run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What the model should have predicted: 0 and 1, or true and false, for a binary task; a number for a regression.
+    /// What the model should have predicted: 0 and 1, or true and false, for a binary task; one of `model.classes` for a
+    /// multiclass task; a number for a regression; the relevance, a number of at least 0, for a ranking.
     pub label: String,
     /// When the event happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,6 +298,14 @@ pub struct Columns {
     /// What rows belong to: a customer, a device. Rows of one entity are not independent, so intervals are clustered by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
+    /// What a row counts for: a number of at least 0, in every row. Every row counts 1 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
+    /// What a row is ranked within: a query, a session. For the ranking task, and needed there. Groups are independent, or
+    /// entities where `entity` is given. A slice that cuts through a group ranks what it has of it, and rows without a label are
+    /// ranked nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What the model may see, in the order of a matrix input.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("uniqueItems" = true))]
@@ -261,7 +393,8 @@ impl OneOrMany {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// The chance that a harmless candidate is blocked, over all blocking claims together.
+    /// The chance that a harmless candidate is blocked, over all blocking claims together. Claims that only warn have
+    /// as much for themselves; of what a search finds, as large a share may be found wrongly.
     #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 0.5))]
     pub false_block: f64,
     /// The chance that a candidate beyond the limit of a claim passes it.
@@ -269,9 +402,9 @@ pub struct Policy {
     pub false_ship: f64,
     /// What an undecided claim does to the gate.
     pub on_inconclusive: OnInconclusive,
-    /// The rows that a slice needs before a claim about it is tested.
+    /// The rows that a slice needs before a claim about it is tested; for a ranking, the groups with a relevant row.
     pub min_rows: u64,
-    /// The rows of each class that a slice needs before a claim about it is tested (binary models).
+    /// The rows of each class that a slice needs before a claim about it is tested (binary and multiclass models).
     pub min_positives: u64,
     /// Who may let a pull request weaken this spec, by an approving review of its newest commit: `@alice`. Without any, a
     /// weakening blocks.

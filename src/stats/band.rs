@@ -73,6 +73,15 @@ impl Band {
         }
     }
 
+    /// The largest standard error of the thresholds, where noise was seen.
+    #[must_use]
+    pub fn error(&self) -> Option<f64> {
+        match self {
+            Self::Point | Self::Unvaried { .. } => None,
+            Self::Simulated { error, .. } => Some(*error),
+        }
+    }
+
     /// The smallest excess whose chance is at most `alpha`.
     #[must_use]
     pub fn half_width(&self, alpha: f64) -> f64 {

@@ -185,11 +185,11 @@ mod tests {
         let scores = (0..rows).map(|row| uniform(1, 0, row)).collect::<Vec<_>>();
         let label = |(row, score): (u64, &f64)| f64::from(u8::from(uniform(1, 1, row) < *score));
         let labels = (0..rows).zip(&scores).map(label).collect();
-        Sample { clusters: None, labels, counts: vec![1; scores.len()], scores: vec![scores] }
+        Sample { labels, counts: vec![1; scores.len()], scores: vec![scores], ..Sample::default() }
     }
 
     fn small(labels: &[f64], scores: &[f64], counts: &[u64]) -> Sample {
-        Sample { clusters: None, labels: labels.to_vec(), scores: vec![scores.to_vec()], counts: counts.to_vec() }
+        Sample { labels: labels.to_vec(), scores: vec![scores.to_vec()], counts: counts.to_vec(), ..Sample::default() }
     }
 
     fn area(points: &[RocPoint]) -> f64 {

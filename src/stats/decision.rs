@@ -1,9 +1,9 @@
-//! Accuracy, precision, recall and F1, from the counts of the decision cells.
+//! The metrics of decisions, from the counts of the decision cells.
 //!
-//! Each is a ratio of two counts, `sum of a / sum of b` over rows, so one gradient serves all: with respect to the share
-//! of a cell it is `(a - ratio * b) / mean of b`. Where the ratio is a share of whole rows there is a score interval,
-//! which keeps its level for few rows; the delta method serves the rest.
+//! Each is a smooth function of the shares of four cells, so the delta method serves all. Where the metric is a share of
+//! whole rows there is a score interval, which keeps its level for few rows.
 
+use crate::stats::confusion::{Confusion, Share, parts, step};
 use crate::stats::joint::Joint;
 use crate::stats::measurement::{Law, Measurement, Method, Scale};
 use crate::stats::metric::Metric;
@@ -25,43 +25,46 @@ pub struct Decisions {
 impl Decisions {
     /// The weighted sum of a metric over the models.
     ///
-    /// One model without clusters: Wilson's interval, for F1 through the Jaccard index. A plain difference of accuracy or
-    /// recall without clusters: Tango's. All else: the delta method, and where no variation was seen, what may have gone
-    /// unseen in as many rows, or clusters.
+    /// One model without clusters: the interval of a share, exact or Wilson's, for what is one of rows, for F1 through the Jaccard index. A plain
+    /// difference of shares of the same rows without clusters: Tango's. All else: the delta method, and where no variation
+    /// was seen, what may have gone unseen in as many rows, or clusters.
     ///
     /// # Errors
     /// With fewer than two rows or clusters, or when the metric of a weighted model is a division by zero.
-    pub fn measure(&self, metric: Metric, weights: &[f64]) -> Result<Measurement, Undefined> {
-        let mut value = 0.0;
+    pub fn measure(&self, metric: &Metric, weights: &[f64]) -> Result<Measurement, Undefined> {
+        let (mut value, mut steps) = (0.0, [0.0; 2]);
         let mut gradient = vec![0.0; self.cells.len()];
         for (model, weight) in weighted(weights) {
-            let ratio = self.ratio(metric, model)?;
-            value += weight * ratio.value();
-            self.add_gradient(&mut gradient, metric, model, weight, ratio);
+            let rate = self.confusion(model).rate(metric)?;
+            value += weight * rate.value;
+            steps[usize::from(weight > 0.0)] += weight.abs() * step(metric, rate.value);
+            for (cell, slope) in gradient.iter_mut().enumerate() {
+                *slope += weight * rate.influence[cell & 1][decision(cell, model)];
+            }
         }
         let delta = self.shares.measurement(value, &gradient, range(metric, weights))?;
-        Ok(self.refine(delta, metric, weights))
+        Ok(self.refine(delta, metric, weights, steps))
     }
 
     /// The mean over rows of a weight of -1, 0 or 1 per cell: a share of rows, or the difference of two.
     ///
-    /// Without clusters, Wilson's interval of a share and Tango's of a difference; else the delta method, and where no
+    /// Without clusters, the interval of a share, exact or Wilson's, and Tango's of a difference; else the delta method, and where no
     /// variation was seen, what may have gone unseen in as many clusters.
     ///
     /// # Errors
     /// With fewer than two rows or clusters.
     pub fn share_of_cells(&self, weights: &[f64]) -> Result<Measurement, Undefined> {
-        let trials = self.sum(|_| 1.0);
+        let trials = self.count(|_| true);
         if trials == 0.0 {
             return Err(Undefined::NoRows);
         }
-        let count = |sign: f64| self.sum(|cell| (sign * weights.get(cell).copied().unwrap_or(0.0)).max(0.0));
+        let count = |sign: f64| self.count(|cell| sign * weights.get(cell).copied().unwrap_or(0.0) > 0.0);
         let (gained, lost) = (count(1.0), count(-1.0));
         let is_share = weights.iter().all(|weight| *weight >= 0.0);
         let range = (if is_share { 0.0 } else { -1.0 }, 1.0);
         let delta = self.shares.measurement((gained - lost) / trials, weights, range)?;
         let (method, law) = match (delta.clusters, is_share) {
-            (None, true) => (Method::Wilson, Law::Share(Proportion { successes: gained, trials }, Scale::Identity)),
+            (None, true) => Law::of_share(Proportion { successes: gained, trials }, Scale::Identity),
             (None, false) => (Method::Tango, Law::Difference(PairedDifference { trials, gained, lost })),
             (Some(clusters), _) if matches!(delta.law, Law::Point) => {
                 (Method::Unvaried, Law::Unvaried { trials: clusters as f64, step: 1.0 })
@@ -71,111 +74,73 @@ impl Decisions {
         Ok(Measurement { method, law, ..delta })
     }
 
-    /// The same measurement with a better law, where there is one.
-    fn refine(&self, delta: Measurement, metric: Metric, weights: &[f64]) -> Measurement {
+    /// The same measurement with a better law, where there is one. `steps` is how far the models with negative weight and
+    /// those with positive weight can move the sum.
+    fn refine(&self, delta: Measurement, metric: &Metric, weights: &[f64], steps: [f64; 2]) -> Measurement {
         let unvaried = matches!(delta.law, Law::Point);
-        let found = match (delta.clusters, single(weights), paired(weights)) {
-            (None, Some(model), _) => self.share(metric, model),
-            (Some(clusters), Some(model), _) if unvaried => self.share_of_clusters(metric, model, clusters),
-            (None, _, Some(models)) if metric != Metric::Precision && metric != Metric::F1 => {
-                Some((Method::Tango, Law::Difference(self.difference(metric, models))))
+        let share = Share::of(metric);
+        let found = match (delta.clusters, single(weights), share, paired(weights), Share::of_common_rows(metric)) {
+            (None, Some(model), Some(share), ..) => Some(self.share_of(share, model, f64::INFINITY)),
+            (Some(clusters), Some(model), Some(share), ..) if unvaried => {
+                Some(self.share_of(share, model, clusters as f64))
             }
-            _ if unvaried => Some((Method::Unvaried, self.unvaried(metric, weights))),
+            (None, _, _, Some(models), Some(share)) => {
+                Some((Method::Tango, Law::Difference(self.difference(share, models))))
+            }
+            _ if unvaried && !is_constant(metric, weights) => {
+                let step = steps[0].max(steps[1]);
+                Some((Method::Unvaried, Law::Unvaried { trials: self.trials(metric, weights), step }))
+            }
             _ => None,
         };
         let (method, law) = found.unwrap_or((delta.method, delta.law));
         Measurement { method, law, ..delta }
     }
 
-    fn share(&self, metric: Metric, model: usize) -> Option<(Method, Law)> {
-        let share = self.ratio(metric, model).ok()?.share(metric);
-        Some((Method::Wilson, Law::Share(share, scale(metric))))
+    /// The share of at most so many trials: of clusters, where rows within a cluster all agree and count once.
+    fn share_of(&self, share: Share, model: usize, most: f64) -> (Method, Law) {
+        let table = self.confusion(model);
+        let (successes, rows) = (table.weight(share.successes), table.weight(share.trials));
+        let trials = rows.min(most);
+        let successes = if trials < rows { successes / rows * trials } else { successes };
+        Law::of_share(Proportion { successes, trials }, share.scale)
     }
 
-    /// The share as if each cluster were one trial: rows within a cluster that all agree count once.
-    fn share_of_clusters(&self, metric: Metric, model: usize, clusters: u64) -> Option<(Method, Law)> {
-        let share = self.ratio(metric, model).ok()?.share(metric);
-        let trials = share.trials.min(clusters as f64);
-        let scaled = Proportion { successes: share.successes / share.trials * trials, trials };
-        Some((Method::Wilson, Law::Share(scaled, scale(metric))))
+    fn difference(&self, share: Share, (first, second): (usize, usize)) -> PairedDifference {
+        let is = |rows: fn(bool, bool) -> bool, cell: usize, model| rows(cell & 1 == 1, decision(cell, model) == 1);
+        let only =
+            |winner, loser| self.count(|cell| is(share.successes, cell, winner) && !is(share.successes, cell, loser));
+        let trials = self.count(|cell| is(share.trials, cell, first));
+        PairedDifference { trials, gained: only(first, second), lost: only(second, first) }
     }
 
-    fn difference(&self, metric: Metric, (first, second): (usize, usize)) -> PairedDifference {
-        let count = |winner: usize, loser: usize| {
-            self.sum(|cell| {
-                let (won, trial) = parts(metric, cell, winner);
-                if trial > 0.0 && won > parts(metric, cell, loser).0 { 1.0 } else { 0.0 }
-            })
-        };
-        let trials = self.sum(|cell| parts(metric, cell, first).1);
-        PairedDifference { trials, gained: count(first, second), lost: count(second, first) }
+    /// How many rows, or clusters, showed no variation, in the part of the metric that has fewest.
+    fn trials(&self, metric: &Metric, weights: &[f64]) -> f64 {
+        let clusters = self.shares.clusters.map_or(f64::INFINITY, |clusters| clusters as f64);
+        let tables = weighted(weights).map(|(model, _)| self.confusion(model));
+        let counts = tables.flat_map(|table| parts(metric).into_iter().map(move |part| table.weight(part)));
+        counts.fold(clusters, f64::min)
     }
 
-    /// One row, or cluster, moves the weighted sum by no more than all the weights of one sign.
-    fn unvaried(&self, metric: Metric, weights: &[f64]) -> Law {
-        let trials =
-            weighted(weights).filter_map(|(model, _)| Some(self.ratio(metric, model).ok()?.share(metric).trials));
-        let trials = trials.fold(self.shares.clusters.map_or(f64::INFINITY, |clusters| clusters as f64), f64::min);
-        let side = |sign: f64| weights.iter().map(|weight| (sign * weight).max(0.0)).sum::<f64>();
-        Law::Unvaried { trials, step: side(1.0).max(side(-1.0)) }
-    }
-
-    fn ratio(&self, metric: Metric, model: usize) -> Result<Ratio, Undefined> {
-        let above = self.sum(|cell| parts(metric, cell, model).0);
-        let below = self.sum(|cell| parts(metric, cell, model).1);
-        match metric {
-            _ if below > 0.0 => Ok(Ratio { above, below }),
-            _ if self.shares.rows == 0 => Err(Undefined::NoRows),
-            Metric::Precision => Err(Undefined::NoPredictedPositives),
-            Metric::Recall => Err(Undefined::NoPositives),
-            _ => Err(Undefined::NothingPositive),
+    fn confusion(&self, model: usize) -> Confusion {
+        let mut table = Confusion::default();
+        for (cell, &count) in self.cells.iter().enumerate() {
+            table.cells[cell & 1][decision(cell, model)] += count as f64;
         }
+        table
     }
 
-    fn add_gradient(&self, gradient: &mut [f64], metric: Metric, model: usize, weight: f64, ratio: Ratio) {
-        let mean = ratio.below / self.shares.rows as f64;
-        for (cell, slope) in gradient.iter_mut().enumerate() {
-            let (above, below) = parts(metric, cell, model);
-            *slope += weight * (above - ratio.value() * below) / mean;
-        }
-    }
-
-    fn sum(&self, part: impl Fn(usize) -> f64) -> f64 {
-        self.cells.iter().enumerate().map(|(cell, &count)| part(cell) * count as f64).sum()
+    fn count(&self, chosen: impl Fn(usize) -> bool) -> f64 {
+        let cells = self.cells.iter().enumerate().filter(|(cell, _)| chosen(*cell));
+        cells.map(|(_, &count)| count as f64).sum()
     }
 }
 
-#[derive(Clone, Copy)]
-struct Ratio {
-    above: f64,
-    below: f64,
+/// Whether a weighted sum is the same on all data: models do not differ in a fact about the labels.
+pub(super) fn is_constant(metric: &Metric, weights: &[f64]) -> bool {
+    *metric == Metric::Prevalence && weights.iter().sum::<f64>() == 0.0
 }
 
-impl Ratio {
-    fn value(self) -> f64 {
-        self.above / self.below
-    }
-
-    /// The ratio as a share of whole rows; for F1 the Jaccard index, `TP / (TP + FP + FN)`.
-    fn share(self, metric: Metric) -> Proportion {
-        match metric {
-            Metric::F1 => Proportion { successes: self.above / 2.0, trials: self.below - self.above / 2.0 },
-            _ => Proportion { successes: self.above, trials: self.below },
-        }
-    }
-}
-
-/// What a row in a cell adds above and below the fraction line.
-fn parts(metric: Metric, cell: usize, model: usize) -> (f64, f64) {
-    let [label, decided] = [cell & 1, cell >> (1 + model) & 1].map(|bit| bit as f64);
-    match metric {
-        Metric::Precision => (label * decided, decided),
-        Metric::Recall => (label * decided, label),
-        Metric::F1 => (2.0 * label * decided, label + decided),
-        _ => (if label == decided { 1.0 } else { 0.0 }, 1.0),
-    }
-}
-
-fn scale(metric: Metric) -> Scale {
-    if metric == Metric::F1 { Scale::F1 } else { Scale::Identity }
+fn decision(cell: usize, model: usize) -> usize {
+    cell >> (1 + model) & 1
 }

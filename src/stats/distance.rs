@@ -33,8 +33,8 @@ pub struct Distance {
     /// Their clusters, if rows are clustered.
     pub clusters: Option<u64>,
     /// The largest difference on the grid, at most the value.
-    on_grid: f64,
-    band: Band,
+    pub(crate) on_grid: f64,
+    pub(crate) band: Band,
 }
 
 /// The distance between the scores of the models `a` and `b`.

@@ -7,6 +7,7 @@
 use crate::stats::distribution::Reference;
 use crate::stats::measurement::{Law, Measurement, Method};
 use crate::stats::undefined::Undefined;
+use crate::stats::weights::weighted;
 
 /// Standard errors below this share of the value's parts are rounding, and are taken as zero: a float holds 16 digits,
 /// and sums over clusters lose up to two of them.
@@ -49,6 +50,24 @@ impl Joint {
         let slope = |(weight, root): (&f64, &f64)| if *root > 0.0 { weight / (2.0 * root) } else { 0.0 };
         let gradient = weights.iter().zip(&roots).map(slope).collect::<Vec<_>>();
         self.measurement(dot(weights, &roots), &gradient, range)
+    }
+
+    /// The weighted sum of ratios of means, which stand in pairs: what is above the line and what is below it.
+    ///
+    /// # Errors
+    /// As [`Joint::of_means`], and when a mean below the line is 0.
+    pub fn of_ratios(&self, weights: &[f64], range: (f64, f64)) -> Result<Measurement, Undefined> {
+        let (mut value, mut gradient) = (0.0, vec![0.0; self.mean.len()]);
+        for (model, weight) in weighted(weights) {
+            let (above, below) = (self.mean[2 * model], self.mean[2 * model + 1]);
+            if below == 0.0 {
+                return Err(Undefined::ZeroDenominator);
+            }
+            value += weight * above / below;
+            gradient[2 * model] = weight / below;
+            gradient[2 * model + 1] = -weight * above / below / below;
+        }
+        self.measurement(value, &gradient, range)
     }
 
     /// The standard error of a function of the means with this gradient; exactly zero when it is rounding only.

@@ -5,7 +5,7 @@
 //! Clarke-Pearson, Biometrics 44 (1988) 837-845), in `n log n` by sorting (Sun and Xu, IEEE Signal Processing Letters 21
 //! (2014) 1389-1393). With clusters, placements are summed within each before they are compared (Obuchowski, Biometrics
 //! 53 (1997) 567-578). A contrast between models is linear, so it is taken on the placements, and no covariance matrix
-//! is formed.
+//! is formed. Rows may have weights: each then counts by its weight, in its own residual and in the placements of others.
 
 use crate::stats::distribution::Reference;
 use crate::stats::measurement::{Law, Measurement, Method};
@@ -26,11 +26,11 @@ const NOISE: f64 = 1e-14;
 /// # Errors
 /// Without rows, with one class only, or with fewer than two rows or clusters of a class.
 pub fn auc(sample: &Sample, weights: &[f64]) -> Result<Measurement, Undefined> {
-    let (positives, negatives) = sample.classes();
-    let rows = sample.rows();
-    match (positives, negatives) {
-        (0, 0) => return Err(Undefined::NoRows),
-        (0, _) | (_, 0) => return Err(Undefined::OneClass { positives, negatives }),
+    let (totals, rows) = (totals(sample), sample.rows());
+    let [negatives, positives] = self::rows(sample);
+    match totals {
+        [0.0, 0.0] => return Err(Undefined::NoRows),
+        [0.0, _] | [_, 0.0] => return Err(Undefined::OneClass { positives, negatives }),
         _ => {}
     }
     let placements = Placements::new(sample, weights)?;
@@ -41,8 +41,44 @@ pub fn auc(sample: &Sample, weights: &[f64]) -> Result<Measurement, Undefined> {
     };
     let clusters = clusters.map(|clusters| clusters.len() as u64);
     let (method, law) = found.law(weights, clusters.is_some())?;
-    let range = range(Metric::RocAuc, weights);
+    let range = range(&Metric::RocAuc, weights);
     Ok(Measurement { value: placements.value, rows, clusters, method, law, range })
+}
+
+/// Rows with label 0 and rows with label 1 that weigh something.
+#[must_use]
+pub fn rows(sample: &Sample) -> [u64; 2] {
+    let mut rows = [0; 2];
+    for (entry, &count) in sample.counts.iter().enumerate() {
+        rows[usize::from(sample.labels[entry] == 1.0)] += if weighs(sample, entry) { count } else { 0 };
+    }
+    rows
+}
+
+/// Independent rows, or clusters with rows, of label 0 and of label 1 that weigh something.
+#[must_use]
+pub fn units(sample: &Sample) -> [u64; 2] {
+    if sample.clusters.is_none() {
+        return rows(sample);
+    }
+    let clusters = sample.by_cluster();
+    [false, true].map(|class| {
+        let of_class = |&entry: &usize| (sample.labels[entry] == 1.0) == class && weighs(sample, entry);
+        clusters.iter().filter(|cluster| cluster.iter().any(of_class)).count() as u64
+    })
+}
+
+fn weighs(sample: &Sample, entry: usize) -> bool {
+    sample.weights.as_ref().is_none_or(|weights| weights[entry] > 0.0)
+}
+
+/// What the rows with label 0 and those with label 1 weigh.
+fn totals(sample: &Sample) -> [f64; 2] {
+    let mut totals = [0.0; 2];
+    for (mass, label) in sample.masses().iter().zip(&sample.labels) {
+        totals[usize::from(*label == 1.0)] += mass;
+    }
+    totals
 }
 
 /// The weighted placement of each entry.
@@ -50,77 +86,86 @@ struct Placements {
     value: f64,
     of_entry: Vec<f64>,
     positive: Vec<bool>,
+    totals: [f64; 2],
 }
 
-/// The variance, and how many independent units of each class it is from.
+/// The variance with its degrees of freedom, and how many independent units of each class it is from.
 struct Spread {
     variance: f64,
+    degrees: f64,
     positives: u64,
     negatives: u64,
 }
 
 impl Placements {
     fn new(sample: &Sample, weights: &[f64]) -> Result<Self, Undefined> {
-        let (positives, negatives) = sample.classes();
-        let positive = sample.positive();
+        let (positive, masses, totals) = (sample.positive(), sample.masses(), totals(sample));
         let (mut value, mut of_entry) = (0.0, vec![0.0; positive.len()]);
         for (model, weight) in weighted(weights) {
-            let doubled = doubled_placements(sample.model(model)?, &positive, &sample.counts);
-            value += weight * mean_placement(&doubled, &positive, &sample.counts, positives, negatives);
+            let doubled = doubled_placements(sample.model(model)?, &positive, &masses);
+            value += weight * mean_placement(&doubled, &positive, &masses, totals);
             for ((entry, &doubled), &positive) in of_entry.iter_mut().zip(&doubled).zip(&positive) {
-                let others = if positive { negatives } else { positives };
-                *entry += weight * doubled as f64 / (2.0 * others as f64);
+                *entry += weight * doubled / (2.0 * totals[usize::from(!positive)]);
             }
         }
-        Ok(Self { value, of_entry, positive })
+        Ok(Self { value, of_entry, positive, totals })
     }
 
     /// `DeLong` (1988), equation 5, for the contrast: `S10 / m + S01 / n`.
     fn by_row(&self, sample: &Sample) -> Spread {
-        let (positives, negatives) = sample.classes();
         let mut squares = [0.0; 2];
-        for ((&placement, &count), &positive) in self.of_entry.iter().zip(&sample.counts).zip(&self.positive) {
-            squares[usize::from(positive)] += count as f64 * (placement - self.value).powi(2);
+        for (entry, &count) in sample.counts.iter().enumerate() {
+            squares[usize::from(self.positive[entry])] += count as f64 * self.residual(sample, entry).powi(2);
         }
-        let part = |squares: f64, n: u64| squares / (n.saturating_sub(1).max(1) as f64 * n as f64);
-        Spread { variance: part(squares[1], positives) + part(squares[0], negatives), positives, negatives }
+        let [negatives, positives] = rows(sample);
+        let part = |class: usize, n: u64| factor(n) * squares[class] / self.totals[class].powi(2);
+        let free = |n: u64| n.saturating_sub(1).max(1) as f64;
+        let parts = [(part(1, positives), free(positives)), (part(0, negatives), free(negatives))];
+        let variance = parts.iter().map(|(part, _)| part).sum();
+        Spread { variance, degrees: satterthwaite(parts), positives, negatives }
     }
 
     /// Obuchowski (1997), equation 5: as by row, on sums per cluster, plus their covariance across the classes.
     fn by_cluster(&self, sample: &Sample, clusters: &[Vec<usize>]) -> Spread {
-        let (rows, mut members) = (sample.classes(), [0_u64; 2]);
         let (mut squares, mut product) = ([0.0; 2], 0.0);
         for cluster in clusters {
-            let (residual, present) = self.residuals(sample, cluster);
-            for class in 0..2 {
-                squares[class] += residual[class] * residual[class];
-                members[class] += u64::from(present[class]);
-            }
-            product += residual[0] * residual[1];
+            let residuals = self.residuals(sample, cluster);
+            squares.iter_mut().zip(residuals).for_each(|(square, residual)| *square += residual * residual);
+            product += residuals[0] * residuals[1];
         }
-        let factor = |groups: u64| groups as f64 / groups.saturating_sub(1).max(1) as f64;
-        let (m, n) = (rows.0 as f64, rows.1 as f64);
-        let variance = factor(members[1]) * squares[1] / (m * m)
-            + factor(members[0]) * squares[0] / (n * n)
+        let [negatives, positives] = units(sample);
+        let [n, m] = self.totals;
+        let variance = factor(positives) * squares[1] / (m * m)
+            + factor(negatives) * squares[0] / (n * n)
             + 2.0 * factor(clusters.len() as u64) * product / (m * n);
-        Spread { variance, positives: members[1], negatives: members[0] }
+        let degrees = positives.min(negatives).saturating_sub(1) as f64;
+        Spread { variance, degrees, positives, negatives }
     }
 
-    /// Per class, the summed deviation of a cluster's placements from the value, and whether it has such rows.
-    fn residuals(&self, sample: &Sample, cluster: &[usize]) -> ([f64; 2], [bool; 2]) {
-        let (mut residual, mut present) = ([0.0; 2], [false; 2]);
+    /// Per class, the summed deviation of a cluster's placements from the value.
+    fn residuals(&self, sample: &Sample, cluster: &[usize]) -> [f64; 2] {
+        let mut residuals = [0.0; 2];
         for &entry in cluster {
             let class = usize::from(self.positive[entry]);
-            residual[class] += sample.counts[entry] as f64 * (self.of_entry[entry] - self.value);
-            present[class] = true;
+            residuals[class] += sample.counts[entry] as f64 * self.residual(sample, entry);
         }
-        (residual, present)
+        residuals
     }
+
+    /// How far the placement of a row is from the value, by its weight.
+    fn residual(&self, sample: &Sample, entry: usize) -> f64 {
+        sample.weights.as_ref().map_or(1.0, |weights| weights[entry]) * (self.of_entry[entry] - self.value)
+    }
+}
+
+/// The factor that makes a variance unbiased.
+fn factor(units: u64) -> f64 {
+    units as f64 / units.saturating_sub(1).max(1) as f64
 }
 
 impl Spread {
     fn law(&self, weights: &[f64], clustered: bool) -> Result<(Method, Law), Undefined> {
-        let &Self { variance, positives, negatives } = self;
+        let &Self { variance, degrees, positives, negatives } = self;
         let units = positives.min(negatives);
         if units < 2 {
             return Err(Undefined::TooFewOfAClass { positives, negatives });
@@ -132,37 +177,45 @@ impl Spread {
             return Ok(if paired { (Method::Constant, Law::Point) } else { unvaried });
         }
         let (method, reference) = match (clustered, paired) {
-            (true, _) => (Method::Obuchowski, Reference::Student(units as f64 - 1.0)),
+            (true, _) => (Method::Obuchowski, Reference::Student(degrees)),
             (false, true) => (Method::DelongPaired, Reference::Normal),
-            (false, false) => (Method::Delong, Reference::Normal),
+            (false, false) => (Method::Delong, Reference::Student(degrees)),
         };
         Ok((method, Law::Studentised { error, reference }))
     }
 }
 
-/// For each entry, twice the number of rows of the other class on its right side, plus those with its score.
-fn doubled_placements(scores: &[f64], positive: &[bool], counts: &[u64]) -> Vec<u64> {
-    let mut doubled = vec![0; scores.len()];
+/// The degrees of freedom of a sum of variances, each with its own (Satterthwaite, Biometrics Bulletin 2 (1946) 110-114):
+/// the rarer class has most of the variance and few rows. A contrast does without: its intervals are wide enough.
+fn satterthwaite(parts: [(f64, f64); 2]) -> f64 {
+    let sum = parts.iter().map(|(part, _)| part).sum::<f64>();
+    let uncertain = parts.iter().map(|(part, degrees)| part * part / degrees).sum::<f64>();
+    if uncertain > 0.0 { sum * sum / uncertain } else { parts[0].1.min(parts[1].1) }
+}
+
+/// For each entry, twice the weight of the other class on its right side, plus that with its score.
+fn doubled_placements(scores: &[f64], positive: &[bool], masses: &[f64]) -> Vec<f64> {
+    let mut doubled = vec![0.0; scores.len()];
     let order = Sample::ascending(scores);
-    let mut below = [0_u64; 2];
+    let mut below = [0.0; 2];
     let of_class = |entries: &[usize], class: bool| {
-        entries.iter().filter(|&&entry| positive[entry] == class).map(|&entry| counts[entry]).sum::<u64>()
+        entries.iter().filter(|&&entry| positive[entry] == class).map(|&entry| masses[entry]).sum::<f64>()
     };
-    let total = [of_class(&order, false), of_class(&order, true)];
+    let total = of_class(&order, true);
     for ties in order.chunk_by(|&left, &right| scores[left] == scores[right]) {
         let tied = [of_class(ties, false), of_class(ties, true)];
         for &entry in ties {
-            doubled[entry] = if positive[entry] { 2 * below[0] + tied[0] } else { 2 * (total[1] - below[1]) - tied[1] };
+            doubled[entry] =
+                if positive[entry] { 2.0 * below[0] + tied[0] } else { 2.0 * (total - below[1]) - tied[1] };
         }
         below = [below[0] + tied[0], below[1] + tied[1]];
     }
     doubled
 }
 
-/// The mean over the positive rows, from integers, so that it is the same for every order and every monotone change of
-/// the scores.
-fn mean_placement(doubled: &[u64], positive: &[bool], counts: &[u64], positives: u64, negatives: u64) -> f64 {
-    let entries = doubled.iter().zip(counts).zip(positive).filter(|(_, positive)| **positive);
-    let total = entries.map(|((&doubled, &count), _)| u128::from(doubled) * u128::from(count)).sum::<u128>();
-    total as f64 / (2.0 * positives as f64 * negatives as f64)
+/// The mean over the positive rows. Without weights the sums are whole numbers, exact for up to 2^53 pairs, so that it is
+/// the same for every order and every monotone change of the scores.
+fn mean_placement(doubled: &[f64], positive: &[bool], masses: &[f64], [negatives, positives]: [f64; 2]) -> f64 {
+    let entries = doubled.iter().zip(masses).zip(positive).filter(|(_, positive)| **positive);
+    entries.map(|((doubled, mass), _)| doubled * mass).sum::<f64>() / (2.0 * positives * negatives)
 }

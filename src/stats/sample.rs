@@ -9,12 +9,35 @@ use crate::stats::undefined::Undefined;
 pub struct Sample {
     /// The cluster of each entry, if rows are clustered.
     pub clusters: Option<Vec<u64>>,
-    /// The label of each entry; 1 is positive in a binary task.
+    /// What a row of each entry weighs, at least 0; 1 each if there are none.
+    pub weights: Option<Vec<f64>>,
+    /// The group of each entry, if rows are ranked within groups.
+    pub groups: Option<Vec<u64>>,
+    /// The label of each entry; 1 is positive in a binary task, the index of the class in a multiclass task.
     pub labels: Vec<f64>,
-    /// For each model, its score of each entry.
+    /// For each model, its score of each entry; in a multiclass task for each model and, within it, for each class.
     pub scores: Vec<Vec<f64>>,
     /// How many rows each entry stands for, at least 1.
     pub counts: Vec<u64>,
+    /// Which rows a model decides for 1, in a binary task.
+    pub threshold: Threshold,
+    /// The classes, in a multiclass task.
+    pub classes: Vec<String>,
+}
+
+/// Which rows a model decides for 1.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Threshold {
+    /// Those whose score is at least this; one for each model.
+    From(Vec<f64>),
+    /// This share of the rows, those with its highest scores; rows of equal score at the cut all count.
+    TopShare(f64),
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self::From(Vec::new())
+    }
 }
 
 impl Sample {
@@ -22,6 +45,16 @@ impl Sample {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// What each entry weighs: its rows, each by its weight.
+    #[must_use]
+    pub fn masses(&self) -> Vec<f64> {
+        let counts = self.counts.iter().map(|&count| count as f64);
+        match &self.weights {
+            None => counts.collect(),
+            Some(weights) => counts.zip(weights).map(|(count, weight)| count * weight).collect(),
+        }
     }
 
     /// Whether each entry has label 1.

@@ -31,6 +31,6 @@ pub fn paired(weights: &[f64]) -> Option<(usize, usize)> {
 
 /// The values that a weighted sum can have: the metric's own for a single model, any for another sum.
 #[must_use]
-pub fn range(metric: Metric, weights: &[f64]) -> (f64, f64) {
+pub fn range(metric: &Metric, weights: &[f64]) -> (f64, f64) {
     single(weights).map_or((f64::NEG_INFINITY, f64::INFINITY), |_| metric.range())
 }

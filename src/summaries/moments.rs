@@ -18,7 +18,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::Fields;
 
 use crate::summaries::exact_sum::ExactSum;
-use crate::summaries::rows::{Columns, Row, RowCounts, Task};
+use crate::summaries::rows::{Columns, Row, RowCounts, Task, Threshold};
 use crate::summaries::term::{TERMS, Term, loss};
 use crate::summaries::wire;
 use crate::summary::Summary;
@@ -58,6 +58,17 @@ struct Cluster {
 }
 
 impl Moments {
+    /// Whether moments hold rows like these: unweighted ones of one score a model, and thresholds known beforehand.
+    #[must_use]
+    pub fn can_hold(columns: &Columns) -> bool {
+        let holds = match &columns.task {
+            Task::Binary { threshold: Threshold::From(thresholds) } => thresholds.len() == columns.scores,
+            Task::Regression => true,
+            Task::Binary { .. } | Task::Multiclass { .. } | Task::Ranking => false,
+        };
+        holds && !columns.weighted && !columns.grouped
+    }
+
     /// The rows seen and the reasons why some could not be used.
     #[must_use]
     pub fn rows(&self) -> &RowCounts {
@@ -164,9 +175,9 @@ impl Moments {
         let k = row.scores.len();
         let cluster = self.clusters.entry(row.cluster).or_default();
         cluster.resize(columns);
-        cluster.cells[cell(columns.task, &row)] += 1;
+        cluster.cells[cell(&columns.task, &row)] += 1;
         for (index, term) in terms.iter_mut().enumerate() {
-            *term = loss(columns.task, index / k, row.label, row.scores[index % k]);
+            *term = loss(&columns.task, index / k, row.label, row.scores[index % k]);
             cluster.sums[index].add(*term);
         }
         if !columns.clustered {
@@ -186,6 +197,7 @@ impl Summary for Moments {
 
     fn update(&mut self, params: &Columns, columns: &[ArrayRef]) -> Result<()> {
         ensure!(params.scores <= MAX_MODELS, "{} models where at most {MAX_MODELS} are possible", params.scores);
+        ensure!(Self::can_hold(params), "moments of weighted rows, of several classes or of rows without thresholds");
         let mut rows = std::mem::take(&mut self.rows);
         let mut terms = vec![0.0; TERMS * params.scores];
         let taken = rows.take(params, columns, |row| self.take(params, row, &mut terms));
@@ -253,13 +265,14 @@ impl Cluster {
     }
 }
 
-fn cell(task: Task, row: &Row<'_>) -> usize {
-    let Task::Binary { threshold } = task else { return 0 };
-    let decisions = row.scores.iter().rev().fold(0, |bits, &score| bits << 1 | usize::from(score >= threshold));
+fn cell(task: &Task, row: &Row<'_>) -> usize {
+    let Task::Binary { threshold: Threshold::From(thresholds) } = task else { return 0 };
+    let decided = row.scores.iter().zip(thresholds).rev();
+    let decisions = decided.fold(0, |bits, (score, threshold)| bits << 1 | usize::from(score >= threshold));
     decisions << 1 | usize::from(row.label == 1.0)
 }
 
-fn add_products(sums: &mut [ExactSum], terms: &[f64]) {
+pub(super) fn add_products(sums: &mut [ExactSum], terms: &[f64]) {
     for j in 0..terms.len() {
         for i in 0..=j {
             sums[pair(i, j)].add_product(terms[i], terms[j]);
@@ -268,12 +281,12 @@ fn add_products(sums: &mut [ExactSum], terms: &[f64]) {
 }
 
 /// How many pairs `i <= j` there are of `k` models.
-fn pairs(k: usize) -> usize {
+pub(super) fn pairs(k: usize) -> usize {
     k * (k + 1) / 2
 }
 
 /// The index of the pair `i <= j`, the same for every number of models.
-fn pair(i: usize, j: usize) -> usize {
+pub(super) fn pair(i: usize, j: usize) -> usize {
     pairs(j) + i
 }
 
@@ -284,11 +297,11 @@ fn multinomial(rows: u64, cells: &[u64], i: usize, j: usize) -> f64 {
     comoment as f64 / (rows as f64).powi(2) / rows.saturating_sub(1).max(1) as f64
 }
 
-fn square(size: usize, entry: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
+pub(super) fn square(size: usize, entry: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
     (0..size).map(|i| (0..size).map(|j| entry(i, j)).collect()).collect()
 }
 
-fn add_outer(matrix: &mut [Vec<f64>], vector: &[f64]) {
+pub(super) fn add_outer(matrix: &mut [Vec<f64>], vector: &[f64]) {
     for (row, x) in matrix.iter_mut().zip(vector) {
         row.iter_mut().zip(vector).for_each(|(entry, y)| *entry += x * y);
     }
@@ -299,12 +312,12 @@ fn add_cells(cells: &mut Vec<i64>, more: &[i64]) {
     cells.iter_mut().zip(more).for_each(|(count, more)| *count = count.saturating_add(*more));
 }
 
-fn merge_sums(sums: &mut Vec<ExactSum>, more: &[ExactSum]) {
+pub(super) fn merge_sums(sums: &mut Vec<ExactSum>, more: &[ExactSum]) {
     sums.resize(sums.len().max(more.len()), ExactSum::default());
     sums.iter_mut().zip(more).for_each(|(sum, more)| sum.merge(more));
 }
 
-fn read_sums(mut wire: &[i64]) -> Result<Vec<ExactSum>> {
+pub(super) fn read_sums(mut wire: &[i64]) -> Result<Vec<ExactSum>> {
     let mut sums = Vec::new();
     while !wire.is_empty() {
         sums.push(ExactSum::read(&mut wire)?);
@@ -312,6 +325,6 @@ fn read_sums(mut wire: &[i64]) -> Result<Vec<ExactSum>> {
     Ok(sums)
 }
 
-fn heap_size(sums: &[ExactSum]) -> usize {
+pub(super) fn heap_size(sums: &[ExactSum]) -> usize {
     size_of_val(sums) + sums.iter().map(ExactSum::heap_size).sum::<usize>()
 }

@@ -10,29 +10,65 @@ use crate::summaries::total_order::{from_key, to_key};
 /// The cluster of the rows whose cluster is null. A row that really has this key is in the same cluster as they are.
 pub const NULL_CLUSTER: u64 = u64::MAX;
 
+/// How far the probabilities of all classes may be from 1 in sum: what rounding each to three digits makes of a few, and more
+/// than 32-bit floats make of any.
+pub const SUM_TOLERANCE: f64 = 1e-2;
+
 /// What labels and scores mean.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Debug)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Labels are 0 or 1, scores are probabilities of 1, and a score of at least `threshold` decides for 1.
+    /// Labels are 0 or 1, scores are probabilities of 1, and a score of at least the threshold decides for 1.
     Binary {
-        /// The lowest score that decides for 1.
-        threshold: f64,
+        /// The decision rule.
+        threshold: Threshold,
+    },
+    /// Labels are indices of classes, and each model gives one probability for each class.
+    Multiclass {
+        /// The classes.
+        classes: Vec<String>,
     },
     /// Labels and scores are finite numbers on one scale.
     Regression,
+    /// Labels are finite relevances of at least 0, scores are finite numbers.
+    Ranking,
 }
 
-/// The columns of a batch: `label: Float64`, then `scores` times `score: Float64`, then, if `clustered`,
-/// `cluster: UInt64`. All may hold nulls.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Debug)]
+/// Which rows are decided for 1.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Threshold {
+    /// Those whose score is at least this; one for each model.
+    From(Vec<f64>),
+    /// This share of the rows, those with the model's highest scores.
+    TopShare(f64),
+}
+
+/// The columns of a batch: `label: Float64`; then for each of the models one `score: Float64`, in a multiclass task one for
+/// each class; then, if `clustered`, `cluster: UInt64`; if `weighted`, `weight: Float64`; if `grouped`, `group: UInt64`. All
+/// may hold nulls.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
 pub struct Columns {
     /// What labels and scores mean.
     pub task: Task,
-    /// How many models scored the rows: how many score columns there are.
+    /// How many models scored the rows.
     pub scores: usize,
-    /// Whether the last column names the cluster of a row.
+    /// Whether a column names the cluster of a row.
     pub clustered: bool,
+    /// Whether a column says what a row weighs.
+    #[serde(default)]
+    pub weighted: bool,
+    /// Whether a column names the group in which a row is ranked.
+    #[serde(default)]
+    pub grouped: bool,
+}
+
+impl Columns {
+    /// How many score columns each model has.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        if let Task::Multiclass { classes } = &self.task { classes.len() } else { 1 }
+    }
 }
 
 /// How many rows were seen, and how many could not be used for which reason. A row counts once under each of its
@@ -47,11 +83,15 @@ pub struct RowCounts {
     pub unlabelled: i64,
     /// Rows whose label is outside the task's domain: not 0 or 1, or not finite.
     pub bad_labels: i64,
+    /// Rows whose weight is null, negative or not finite.
+    pub bad_weights: i64,
+    /// Rows whose group is null.
+    pub ungrouped: i64,
     /// Rows whose score is null.
     pub missing: Vec<i64>,
     /// Rows whose score is not finite, or so far from the label that the squared error is not.
     pub not_finite: Vec<i64>,
-    /// Rows whose score is finite and not a probability.
+    /// Rows whose score is finite and not a probability, or whose scores for the classes do not sum to 1.
     pub out_of_range: Vec<i64>,
     smallest_bad_label: Option<i64>,
 }
@@ -59,11 +99,17 @@ pub struct RowCounts {
 /// A row without defects.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
+    /// Where it stands in its batch.
+    pub index: usize,
     /// The cluster; 0 when rows are not clustered.
     pub cluster: u64,
+    /// What the row weighs.
+    pub weight: f64,
+    /// The group; 0 when rows are not grouped.
+    pub group: u64,
     /// The label.
     pub label: f64,
-    /// The scores, one per model.
+    /// The scores, one per model, or per model and class.
     pub scores: &'a [f64],
 }
 
@@ -80,11 +126,13 @@ impl RowCounts {
     /// When the arrays are not what `columns` says.
     pub fn take(&mut self, columns: &Columns, arrays: &[ArrayRef], mut each: impl FnMut(Row<'_>)) -> Result<()> {
         let batch = Batch::new(columns, arrays)?;
-        let mut scores = vec![0.0; columns.scores];
+        let mut scores = vec![0.0; batch.scores.len()];
         for row in 0..batch.label.len() {
-            if self.take_row(columns.task, &batch, row, &mut scores) {
+            if self.take_row(columns, &batch, row, &mut scores) {
+                let (cluster, group) = (key(batch.clusters, row), key(batch.groups, row));
+                let weight = batch.weights.map_or(1.0, |weights| weights.value(row) + 0.0);
                 let label = batch.label.value(row) + 0.0;
-                each(Row { cluster: batch.cluster(row), label, scores: &scores });
+                each(Row { index: row, cluster, weight, group, label, scores: &scores });
             }
         }
         Ok(())
@@ -92,12 +140,15 @@ impl RowCounts {
 
     /// Takes in the rows that `other` has counted.
     pub fn merge(&mut self, other: Self) {
-        let Self { rows, used, unlabelled, bad_labels, missing, not_finite, out_of_range, smallest_bad_label } = other;
+        let Self { rows, used, unlabelled, bad_labels, bad_weights, ungrouped, .. } = other;
+        let Self { missing, not_finite, out_of_range, smallest_bad_label, .. } = other;
         self.resize(missing.len());
         self.rows = self.rows.saturating_add(rows);
         self.used = self.used.saturating_add(used);
         self.unlabelled = self.unlabelled.saturating_add(unlabelled);
         self.bad_labels = self.bad_labels.saturating_add(bad_labels);
+        self.bad_weights = self.bad_weights.saturating_add(bad_weights);
+        self.ungrouped = self.ungrouped.saturating_add(ungrouped);
         add(&mut self.missing, &missing);
         add(&mut self.not_finite, &not_finite);
         add(&mut self.out_of_range, &out_of_range);
@@ -108,7 +159,7 @@ impl RowCounts {
     #[must_use]
     pub fn write(&self) -> Vec<i64> {
         let label = [i64::from(self.smallest_bad_label.is_some()), self.smallest_bad_label.unwrap_or(0)];
-        let fixed = [self.rows, self.used, self.unlabelled, self.bad_labels];
+        let fixed = [self.rows, self.used, self.unlabelled, self.bad_labels, self.bad_weights, self.ungrouped];
         let lists = [&self.missing[..], &self.not_finite, &self.out_of_range].concat();
         [&fixed[..], &label, &lists].concat()
     }
@@ -118,13 +169,14 @@ impl RowCounts {
     /// # Errors
     /// When the integers are not what it makes.
     pub fn read(wire: &[i64]) -> Result<Self> {
-        let (&[rows, used, unlabelled, bad_labels, has_label, label], lists) =
+        let (&[rows, used, unlabelled, bad_labels, bad_weights, ungrouped, has_label, label], lists) =
             wire.split_first_chunk().context("row counts that end early")?;
         ensure!(lists.len() % 3 == 0, "row counts of models that do not agree in number");
         let list = |index: usize| lists[index * lists.len() / 3..(index + 1) * lists.len() / 3].to_vec();
         let [missing, not_finite, out_of_range] = std::array::from_fn(list);
         let smallest_bad_label = (has_label == 1).then_some(label);
-        Ok(Self { rows, used, unlabelled, bad_labels, missing, not_finite, out_of_range, smallest_bad_label })
+        let counts = Self { rows, used, unlabelled, bad_labels, bad_weights, ungrouped, ..Self::default() };
+        Ok(Self { missing, not_finite, out_of_range, smallest_bad_label, ..counts })
     }
 
     /// Whether `counts` are counts that add up to the usable rows.
@@ -149,28 +201,43 @@ impl RowCounts {
     }
 
     /// Counts one row, and leaves its scores in `scores` when it has no defect.
-    fn take_row(&mut self, task: Task, batch: &Batch<'_>, row: usize, scores: &mut [f64]) -> bool {
-        self.resize(scores.len());
+    fn take_row(&mut self, columns: &Columns, batch: &Batch<'_>, row: usize, scores: &mut [f64]) -> bool {
+        self.resize(columns.scores);
         self.rows += 1;
         let label = batch.label.is_valid(row).then(|| batch.label.value(row));
-        let mut usable = self.take_label(task, label);
-        for (model, score) in scores.iter_mut().enumerate() {
-            let array = batch.scores[model];
-            *score = array.value(row) + 0.0;
-            usable &= self.take_score(task, model, label, array.is_valid(row).then_some(*score));
+        let mut usable = self.take_label(&columns.task, label);
+        usable &= batch.weights.is_none_or(|weights| self.take_weight(weights, row));
+        usable &= batch.groups.is_none_or(|groups| self.take_group(groups, row));
+        for (model, outputs) in scores.chunks_mut(columns.outputs()).enumerate() {
+            let worst = outputs.iter_mut().enumerate().filter_map(|(output, score)| {
+                let array = batch.scores[model * columns.outputs() + output];
+                *score = array.value(row) + 0.0;
+                defect(&columns.task, label, array.is_valid(row).then_some(*score))
+            });
+            // A row counts once under the worst defect of a model's outputs.
+            let worst = worst.min();
+            let shares = matches!(columns.task, Task::Multiclass { .. });
+            let excess = (outputs.iter().sum::<f64>() - 1.0).abs();
+            let worst = worst.or((shares && excess > SUM_TOLERANCE).then_some(Defect::OutOfRange));
+            if let Some(defect) = worst {
+                self.defects(defect)[model] += 1;
+                usable = false;
+            }
         }
         self.used += i64::from(usable);
         usable
     }
 
-    fn take_label(&mut self, task: Task, label: Option<f64>) -> bool {
+    fn take_label(&mut self, task: &Task, label: Option<f64>) -> bool {
         let Some(label) = label else {
             self.unlabelled += 1;
             return false;
         };
         let good = match task {
             Task::Binary { .. } => label == 0.0 || label == 1.0,
+            Task::Multiclass { classes } => (0..classes.len()).any(|class| class as f64 == label),
             Task::Regression => label.is_finite(),
+            Task::Ranking => label.is_finite() && label >= 0.0,
         };
         if !good {
             self.bad_labels += 1;
@@ -179,17 +246,44 @@ impl RowCounts {
         good
     }
 
-    fn take_score(&mut self, task: Task, model: usize, label: Option<f64>, score: Option<f64>) -> bool {
-        let binary = matches!(task, Task::Binary { .. });
-        let defects = match score {
-            None => &mut self.missing,
-            Some(score) if !score.is_finite() => &mut self.not_finite,
-            Some(score) if binary && !(0.0..=1.0).contains(&score) => &mut self.out_of_range,
-            Some(score) if !binary && label.is_some_and(|label| is_too_far(label, score)) => &mut self.not_finite,
-            Some(_) => return true,
-        };
-        defects[model] += 1;
-        false
+    fn take_weight(&mut self, weights: &Float64Array, row: usize) -> bool {
+        let good = weights.is_valid(row) && weights.value(row) >= 0.0 && weights.value(row).is_finite();
+        self.bad_weights += i64::from(!good);
+        good
+    }
+
+    fn take_group(&mut self, groups: &UInt64Array, row: usize) -> bool {
+        self.ungrouped += i64::from(groups.is_null(row));
+        groups.is_valid(row)
+    }
+
+    fn defects(&mut self, defect: Defect) -> &mut [i64] {
+        match defect {
+            Defect::Missing => &mut self.missing,
+            Defect::NotFinite => &mut self.not_finite,
+            Defect::OutOfRange => &mut self.out_of_range,
+        }
+    }
+}
+
+/// What is wrong with a score, the worst first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Defect {
+    Missing,
+    NotFinite,
+    OutOfRange,
+}
+
+fn defect(task: &Task, label: Option<f64>, score: Option<f64>) -> Option<Defect> {
+    let is_probability = matches!(task, Task::Binary { .. } | Task::Multiclass { .. });
+    match score {
+        None => Some(Defect::Missing),
+        Some(score) if !score.is_finite() => Some(Defect::NotFinite),
+        Some(score) if is_probability && !(0.0..=1.0).contains(&score) => Some(Defect::OutOfRange),
+        Some(score) if *task == Task::Regression && label.is_some_and(|label| is_too_far(label, score)) => {
+            Some(Defect::NotFinite)
+        }
+        Some(_) => None,
     }
 }
 
@@ -210,25 +304,31 @@ struct Batch<'a> {
     label: &'a Float64Array,
     scores: Vec<&'a Float64Array>,
     clusters: Option<&'a UInt64Array>,
+    weights: Option<&'a Float64Array>,
+    groups: Option<&'a UInt64Array>,
 }
 
 impl<'a> Batch<'a> {
     fn new(columns: &Columns, arrays: &'a [ArrayRef]) -> Result<Self> {
-        let expected = 1 + columns.scores + usize::from(columns.clustered);
-        ensure!(
-            columns.scores > 0 && arrays.len() == expected,
-            "{} columns where {expected} are expected",
-            arrays.len()
-        );
+        let scores = columns.scores * columns.outputs();
+        let extra = [columns.clustered, columns.weighted, columns.grouped].map(usize::from);
+        let expected = 1 + scores + extra.iter().sum::<usize>();
+        ensure!(scores > 0 && arrays.len() == expected, "{} columns where {expected} are expected", arrays.len());
         ensure!(arrays.iter().all(|array| array.len() == arrays[0].len()), "columns of unequal length");
-        let scores = arrays[1..=columns.scores].iter().map(primitive::<Float64Type>).collect::<Result<_>>()?;
-        let clusters = columns.clustered.then(|| primitive::<UInt64Type>(&arrays[columns.scores + 1]));
-        Ok(Self { label: primitive::<Float64Type>(&arrays[0])?, scores, clusters: clusters.transpose()? })
+        let (label, rest) = (primitive::<Float64Type>(&arrays[0])?, &arrays[1 + scores..]);
+        let (clusters, rest) = rest.split_at(extra[0]);
+        let (weights, groups) = rest.split_at(extra[1]);
+        let scores = arrays[1..=scores].iter().map(primitive::<Float64Type>).collect::<Result<_>>()?;
+        let clusters = clusters.first().map(primitive::<UInt64Type>).transpose()?;
+        let weights = weights.first().map(primitive::<Float64Type>).transpose()?;
+        let groups = groups.first().map(primitive::<UInt64Type>).transpose()?;
+        Ok(Self { label, scores, clusters, weights, groups })
     }
+}
 
-    fn cluster(&self, row: usize) -> u64 {
-        self.clusters.map_or(0, |keys| if keys.is_valid(row) { keys.value(row) } else { NULL_CLUSTER })
-    }
+/// The key of a row; 0 where there are none.
+fn key(keys: Option<&UInt64Array>, row: usize) -> u64 {
+    keys.map_or(0, |keys| if keys.is_valid(row) { keys.value(row) } else { NULL_CLUSTER })
 }
 
 /// `array` as an array of `T`.
@@ -249,7 +349,7 @@ mod tests {
     use super::*;
 
     fn counts(task: Task, label: &[Option<f64>], score: &[Option<f64>]) -> (RowCounts, Vec<f64>) {
-        let columns = Columns { task, scores: 1, clustered: false };
+        let columns = Columns { task, scores: 1, clustered: false, weighted: false, grouped: false };
         let arrays = [label, score].map(|values| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef);
         let (mut counts, mut used) = (RowCounts::default(), Vec::new());
         counts.take(&columns, &arrays, |row| used.push(row.scores[0])).unwrap();
@@ -260,7 +360,7 @@ mod tests {
     fn every_defect_is_counted_and_leaves_the_row_out() {
         let label = [Some(1.0), None, Some(2.0), Some(-3.0), Some(0.0), Some(1.0), Some(0.0), Some(f64::NAN)];
         let score = [Some(0.5), Some(0.6), Some(0.7), None, Some(1.5), Some(f64::NAN), Some(-0.0), Some(2.0)];
-        let (counts, used) = counts(Task::Binary { threshold: 0.5 }, &label, &score);
+        let (counts, used) = counts(Task::Binary { threshold: Threshold::From(vec![0.5]) }, &label, &score);
         assert_eq!(used, [0.5, 0.0]);
         assert_eq!((counts.rows, counts.used, counts.unlabelled, counts.bad_labels), (8, 2, 1, 3));
         assert_eq!(

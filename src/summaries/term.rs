@@ -34,7 +34,7 @@ impl Term {
 
 /// The term with index `term` among those of the task.
 #[must_use]
-pub fn loss(task: Task, term: usize, label: f64, score: f64) -> f64 {
+pub fn loss(task: &Task, term: usize, label: f64, score: f64) -> f64 {
     match (task, term) {
         (Task::Binary { .. }, 0) => log_loss(label, score),
         (Task::Regression, 0) => (score - label).abs(),

@@ -23,7 +23,7 @@ fn cases() -> Vec<PathBuf> {
     let folders = fs::read_dir(root().join("tests/cases")).unwrap().map(|entry| entry.unwrap().path());
     let mut folders: Vec<PathBuf> = folders.collect();
     folders.sort();
-    assert!(folders.len() >= 7, "cases were lost: {folders:?}");
+    assert!(folders.len() >= 10, "cases were lost: {folders:?}");
     folders
 }
 
@@ -38,13 +38,13 @@ fn laid_out(case: &Path) -> TempDir {
         }
     }
     fs::create_dir(folder.path().join("models")).unwrap();
-    for model in ["sigmoid.onnx", "not_finite.onnx"] {
+    for model in ["sigmoid.onnx", "not_finite.onnx", "fruit.onnx", "fruit_columns.onnx"] {
         fs::copy(root().join("tests/fixtures/models").join(model), folder.path().join("models").join(model)).unwrap();
     }
     folder
 }
 
-fn table(csv: &str, path: &Path) {
+pub(super) fn table(csv: &str, path: &Path) {
     let mut lines = csv.lines();
     let header: Vec<(&str, &str)> = lines.next().unwrap().split(',').map(|c| c.split_once(':').unwrap()).collect();
     let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
@@ -111,31 +111,65 @@ fn every_case_has_its_report() {
 }
 
 /// The plainest configuration of each check, by task.
-const CHECKS: [(&str, &str, &str); 7] = [
-    ("performance.metric", "metric: roc_auc, min: 0.6, slices: all", "metric: rmse, max: 2.0, slices: all"),
+const CHECKS: [(&str, [&str; 4]); 9] = [
+    (
+        "performance.metric",
+        [
+            "metric: roc_auc, min: 0.6, slices: all",
+            "metric: macro_f1, min: 0.4, slices: all",
+            "metric: rmse, max: 2.0, slices: all",
+            "metric: { hit_rate: { k: 2 } }, min: 0.6, slices: all",
+        ],
+    ),
     (
         "performance.regression",
-        "metric: roc_auc, max_drop: 0.02, slices: all",
-        "metric: mae, max_rise: 2%, slices: all",
+        [
+            "metric: roc_auc, max_drop: 0.02, slices: all",
+            "metric: accuracy, max_drop: 0.05, slices: all",
+            "metric: mae, max_rise: 2%, slices: all",
+            "metric: { ndcg: { k: 3 } }, max_drop: 0.02, slices: all",
+        ],
     ),
-    ("data.schema", "columns: { x: { type: float } }", "columns: { x: { type: integer } }"),
-    ("drift.prediction", "", ""),
-    ("leakage.overlap", "between: [train, test]", "between: [train, test]"),
-    ("robustness.sensitivity", "", ""),
-    ("backtest", "metric: log_loss, max_rise: 5%, window: quarter", "metric: rmse, max_rise: 5%, window: quarter"),
+    ("performance.worst_slice", [""; 4]),
+    ("performance.calibration", [""; 4]),
+    (
+        "data.schema",
+        [
+            "columns: { x: { type: float } }",
+            "columns: { x: { type: float } }",
+            "columns: { x: { type: integer } }",
+            "columns: { x: {} }",
+        ],
+    ),
+    ("drift.prediction", [""; 4]),
+    ("leakage.overlap", ["between: [train, test]"; 4]),
+    ("robustness.sensitivity", [""; 4]),
+    (
+        "backtest",
+        [
+            "metric: log_loss, max_rise: 5%, window: quarter",
+            "metric: log_loss, max_rise: 5%, window: quarter",
+            "metric: rmse, max_rise: 5%, window: quarter",
+            "metric: mean_reciprocal_rank, max_drop: 5%, window: quarter",
+        ],
+    ),
 ];
+
+/// The tasks, in the order of the configurations.
+const TASKS: [&str; 4] = ["task: binary", "task: multiclass", "task: regression", "task: ranking"];
 
 #[test]
 fn every_check_over_every_case() {
     let known: Vec<&str> = modelgate::checks::CHECKS.iter().map(|kind| kind.name).collect();
-    assert_eq!(CHECKS.map(|(name, _, _)| name).to_vec(), known, "a check lacks its plainest configuration");
+    assert_eq!(CHECKS.map(|(name, _)| name).to_vec(), known, "a check lacks its plainest configuration");
     for case in cases() {
         let spec = fs::read_to_string(case.join("modelgate.yaml")).unwrap();
         let (head, _) = spec.split_once("checks:\n").unwrap();
         let folder = laid_out(&case);
         let mut found = String::new();
-        for (name, binary, regression) in CHECKS {
-            let config = if spec.contains("task: regression") { regression } else { binary };
+        let task = TASKS.iter().position(|task| spec.contains(task)).unwrap();
+        for (name, configs) in CHECKS {
+            let config = configs[task];
             let ran = run(folder.path(), &format!("{head}checks:\n  - {name}: {{ {config} }}\n"));
             found.push_str(&format!("{name}: exit code {}\n{}", ran.code.unwrap(), fired(&ran)));
         }

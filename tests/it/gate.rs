@@ -10,7 +10,7 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
 use modelgate::score::{Judged, Scorer as Opened};
 use modelgate::spec::Spec;
-use modelgate::spec::written::{Scorer, Task};
+use modelgate::spec::written::Scorer;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
@@ -396,6 +396,20 @@ const BAD_DATA: &[Case] = &[
     ("infinite scores", "1 are not finite", |f| {
         put_with(f, "score_new", floats(|row| if row == 7 { f64::INFINITY } else { 0.5 }));
     }),
+    ("rows without a group", "2 rows without a group", |f| {
+        ranked(f, "hit_rate: { k: 3 }");
+        let group = (1..=ROWS).map(|row| (row > 2).then_some(row_number(row) / 5));
+        put_with(f, "id", Arc::new(group.collect::<Int64Array>()));
+    }),
+    ("relevances below 0", "labels outside the task, such as -1: a ranking has relevances of at least 0", |f| {
+        ranked(f, "mean_reciprocal_rank: {}");
+        put_with(f, "label", integers(|row| if row == 9 { -1 } else { 1 }));
+    }),
+    ("null in a ratio", "an expression of `r` on dataset `test` is null or not finite on 979 rows", |f| {
+        ratio(f, "CASE WHEN label = 1 THEN 1 END", "1");
+    }),
+    ("infinite ratio", "is null or not finite on", |f| ratio(f, "1.0 / (label - 1.0)", "1")),
+    ("division by zero", "Divide by zero", |f| ratio(f, "1 / label", "1")),
     ("slice of no column", "there is no column `distance`", |f| {
         let slices = "slices: [{ name: far, where: \"distance > 1500\" }]\nchecks:";
         spec_with(f, "checks:", slices);
@@ -416,7 +430,72 @@ const BAD_MODEL: &[Case] = &[
     }),
 ];
 
+/// What an expression of a ratio must not be, and what is said of it.
+const BAD_EXPRESSIONS: &[(&str, &str)] = &[
+    ("scor", "there is no column `scor`; did you mean `score`?"),
+    ("sum(label)", "an aggregate looks beyond its row"),
+    ("rank() over (order by label)", "an aggregate looks beyond its row"),
+    ("(select 1)", "a subquery looks beyond its row"),
+    ("label in (select 1)", "a subquery looks beyond its row"),
+    ("random()", "a function that changes from run to run"),
+    ("extract(year from now())", "a function that changes from run to run"),
+    ("region", "it gives Utf8, where a number is needed"),
+    ("NULL", "it gives Null, where a number is needed"),
+    ("1; drop table x", "this is no SQL expression"),
+    ("", "this is no SQL expression"),
+    ("$1", "a variable is no column of the row"),
+    ("\"mg:score:baseline\"", "there is no column `mg:score:baseline`"),
+    ("test.label", "there is no column `test.label`; did you mean `label`?"),
+];
+
+/// An expression is untrusted text: every one that is no number of its row is refused where it stands.
+#[test]
+fn expressions_are_of_one_row() {
+    let mut wrong = Vec::new();
+    for (expression, phrase) in BAD_EXPRESSIONS {
+        for (numerator, denominator, line) in [(*expression, "1", 11), ("1", *expression, 12)] {
+            let folder = toy_folder();
+            ratio(folder.path(), numerator, denominator);
+            let run = run_toy(folder.path());
+            let place = format!("modelgate.yaml:{line}:");
+            if run.code != 2 || !run.stderr.contains(phrase) || !run.stderr.contains(&place) {
+                wrong.push(format!("{expression}: exit code {}, no {phrase} at {place} in\n{}", run.code, run.stderr));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The toy spec with a ratio instead of its metric.
+fn ratio(folder: &Path, numerator: &str, denominator: &str) {
+    let [numerator, denominator] = [numerator, denominator].map(|text| text.replace('\'', "''"));
+    let metric = format!(
+        "\n      metric:\n        ratio:\n          numerator: '{numerator}'\n          denominator: '{denominator}'\n          \
+         name: r\n          better: higher\n      max_drop: 0.1"
+    );
+    spec_with(folder, " { metric: roc_auc, max_drop: 0.1 }", &metric);
+}
+
+/// The toy spec as a ranking within hundreds of ids, with another metric.
+fn ranked(folder: &Path, metric: &str) {
+    spec_with(
+        folder,
+        "roc_auc",
+        &format!("{{ {metric} }}").replace("{ mean_reciprocal_rank: {} }", "mean_reciprocal_rank"),
+    );
+    let spec = fs::read_to_string(folder.join("modelgate.yaml")).unwrap();
+    let spec = spec.replace("task: binary", "task: ranking").replace("label: label", "label: label, group: id");
+    write_spec(folder, spec.as_bytes());
+}
+
 const BAD_SPEC: &[Case] = &[
+    ("ranking without groups", "a ranking without `group`", |f| spec_with(f, "task: binary", "task: ranking")),
+    ("groups without ranking", "a group is for a ranking", |f| spec_with(f, "label: label", "label: label, group: id")),
+    ("metric of another task", "`roc_auc` is not a metric of this task", |f| {
+        ranked(f, "hit_rate: { k: 3 }");
+        let spec = fs::read_to_string(f.join("modelgate.yaml")).unwrap();
+        write_spec(f, spec.replace("{ hit_rate: { k: 3 } }", "roc_auc").as_bytes());
+    }),
     ("missing spec", "there is no such file", |f| fs::remove_file(f.join("modelgate.yaml")).unwrap()),
     ("not UTF-8", "not UTF-8 at byte 2 (0xff)", |f| write_spec(f, b"# \xff\n")),
     ("large spec", "the file has 100000000 bytes", |f| {
@@ -428,6 +507,14 @@ const BAD_SPEC: &[Case] = &[
     ("unknown key", "did you mean `max_drop`?", |f| spec_with(f, "max_drop", "max_dorp")),
     ("unknown check", "did you mean `performance.regression`", |f| {
         spec_with(f, "performance.regression", "performance.regresion");
+    }),
+    ("threshold above 1", "1.5", |f| spec_with(f, "task: binary", "task: binary, threshold: 1.5")),
+    ("threshold of one model", "`baseline`", |f| {
+        spec_with(f, "task: binary", "task: binary, threshold: { candidate: 0.4 }");
+    }),
+    ("threshold by no share", "share", |f| spec_with(f, "task: binary", "task: binary, threshold: { share: 0 }")),
+    ("threshold by what", "did you mean `share`?", |f| {
+        spec_with(f, "task: binary", "task: binary, threshold: { shar: 0.1 }");
     }),
     ("unknown dataset", "`tset`", |f| spec_with(f, "data.schema: {}", "data.schema: { data: tset }")),
 ];
@@ -465,9 +552,9 @@ fn toy_passes() {
 fn example_scores(spec: &Spec, model: &str, batch: &RecordBatch) -> ArrayRef {
     let given = Scorer::given(&format!("models/{model}.onnx"));
     let Judged { scorer: Opened::Onnx(onnx), .. } = Judged::open(&example(), &given).unwrap() else { unreachable!() };
-    let binding = onnx.bind(Task::Binary, &spec.written.columns.features, &batch.schema()).unwrap();
+    let binding = onnx.bind(&spec.written.model, &spec.written.columns.features, &batch.schema()).unwrap();
     let columns: Vec<ArrayRef> = binding.columns().iter().map(|name| batch[name.as_str()].clone()).collect();
-    Arc::new(binding.score(&columns, batch.num_rows()).unwrap())
+    Arc::new(binding.score(&columns, batch.num_rows()).unwrap().remove(0))
 }
 
 /// The example's scores as predictions of a number, for the metrics of a regression.
@@ -550,6 +637,46 @@ fn regression_metrics_are_those_of_their_formulas() {
     both_agree("mae", run.claim("performance.regression/mae/all"), &mae(score_new), &mae(score_old));
 }
 
+/// The profit of a decision by hand, the score as the models give it, and the same to the byte for any number of threads.
+#[test]
+fn a_ratio_is_the_quotient_of_its_sums() {
+    let folder = toy_folder();
+    ratio(folder.path(), "CASE WHEN decision = 1 THEN 3 * label - 1 + score ELSE 0 END", "2 + label");
+    let spec = Path::new("modelgate.yaml");
+    let runs =
+        ["1", "4"].map(|threads| run(folder.path(), spec, &folder.path().join(threads), &["--threads", threads]));
+    assert_eq!(runs[0].code, 0, "{}", runs[0].stderr);
+    assert_eq!(runs[0].bytes, runs[1].bytes);
+    let sum = |value: &dyn Fn(u64) -> f64| (1..=ROWS).map(value).sum::<f64>();
+    let expected = |score: fn(u64) -> f64| {
+        let above = |row| if score(row) >= 0.5 { 3.0 * label(row) as f64 - 1.0 + score(row) } else { 0.0 };
+        Value::from(sum(&above) / sum(&|row| 2.0 + label(row) as f64))
+    };
+    let claim = runs[0].claim("performance.regression/r/all");
+    both_agree("ratio", claim, &expected(score_new), &expected(score_old));
+    assert_eq!(claim["method"], "delta");
+}
+
+/// Columns that are called like the score and the decision are hidden by those of the model.
+#[test]
+fn an_expression_means_the_score_of_its_model() {
+    let folder = toy_folder();
+    let mut columns = toy();
+    columns.iter_mut().find(|column| column.0 == "score_new").unwrap().0 = "score";
+    columns.push(("decision", integers(|_| 7)));
+    put(&folder.path().join("test.parquet"), columns);
+    ratio(folder.path(), "score + decision", "1");
+    let spec = fs::read_to_string(folder.path().join("modelgate.yaml")).unwrap();
+    write_spec(folder.path(), spec.replace("column: score_new", "column: score").as_bytes());
+    let run = run_toy(folder.path());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let expected = |score: fn(u64) -> f64| {
+        let value = |row| score(row) + f64::from(u8::from(score(row) >= 0.5));
+        Value::from((1..=ROWS).map(value).sum::<f64>() / ROWS as f64)
+    };
+    both_agree("ratio", run.claim("performance.regression/r/all"), &expected(score_new), &expected(score_old));
+}
+
 #[test]
 fn one_class_is_inconclusive() {
     let folder = toy_folder();
@@ -559,7 +686,9 @@ fn one_class_is_inconclusive() {
     assert_eq!(run.record()["verdict"], "inconclusive");
     let id = "performance.regression/roc_auc/all";
     assert_eq!(run.verdict(id), "inconclusive");
-    assert_eq!(run.reason(id), "too few positives: 0, at least 20 needed");
+    let reason = "too few positives: 0, at least 20 needed; these rows do not say how many more would change that";
+    assert_eq!(run.reason(id), reason);
+    assert!(run.claim(id)["needs_rows"].is_null());
 }
 
 #[test]
@@ -574,6 +703,72 @@ fn empty_slice_is_inconclusive() {
     let id = "performance.regression/roc_auc/nobody";
     assert_eq!(run.verdict(id), "inconclusive");
     assert_eq!(run.reason(id), "no usable rows");
+}
+
+/// Values that happen to be rare are listed as not tested; a condition that the spec names is inconclusive. Both say
+/// why.
+#[test]
+fn small_slices_are_listed_and_never_passed() {
+    let of_a_class = "too few positives: 12, at least 20 needed";
+    for (task, metric, limit, least, reason) in [
+        ("binary", "roc_auc", "max_drop: 0.1", "min_rows: 1001", "too few rows: 1000, at least 1001 needed"),
+        ("binary", "log_loss", "within: 0.5", "min_rows: 1001", "too few rows: 1000, at least 1001 needed"),
+        ("binary", "roc_auc", "max_drop: 0.1", "min_rows: 10", of_a_class),
+        ("regression", "rmse", "max_rise: 0.1", "min_rows: 1001", "too few rows: 1000, at least 1001 needed"),
+    ] {
+        let folder = toy_folder();
+        if reason == of_a_class {
+            put_with(folder.path(), "label", integers(|row| i64::from(row <= 24)));
+        }
+        let slices = "slices: [{ by: region }, { name: odd, where: \"id % 2 = 1\" }]";
+        let check = format!("performance.regression: {{ metric: {metric}, {limit}, slices: all }}");
+        let (head, _) = SPEC.split_once("checks:\n").unwrap();
+        let head = head.replace("task: binary", &format!("task: {task}"));
+        let spec = format!("{head}{slices}\npolicy: {{ {least} }}\nchecks:\n  - {check}\n");
+        write_spec(folder.path(), spec.as_bytes());
+        let run = run_toy(folder.path());
+        let ids = ["region=north", "region=south"].map(|slice| format!("performance.regression/{metric}/{slice}"));
+        let listed = run.record()["not_tested"].as_array().unwrap();
+        let expected = ids.map(|id| serde_json::json!({ "claim": id, "why": reason }));
+        assert_eq!(listed, &expected, "{}", run.stderr);
+        let named = format!("performance.regression/{metric}/odd");
+        assert_eq!((run.verdict(&named), run.reason(&named)), ("inconclusive", reason));
+        // Every other row is in the slice, so twice as many are needed of the dataset.
+        let needed = run.claim(&named)["needs_rows"].as_u64().unwrap();
+        assert_eq!(needed, if reason == of_a_class { 8 * 84 } else { 1 });
+        assert_eq!(run.claim(&named)["needs_dataset_rows"], 2 * needed);
+    }
+}
+
+/// Runs `modelgate plan` on the toy.
+fn plan_toy(folder: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
+    let done = command.current_dir(folder).arg("plan").args(arguments).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// The line of the regression in what a plan says.
+fn power_of_regression(told: &str) -> Vec<String> {
+    let line = told.lines().find(|line| line.contains("performance.regression/roc_auc/all"));
+    line.unwrap_or_else(|| panic!("{told}")).split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_plan_says_what_the_data_can_show_and_judges_nothing() {
+    let folder = toy_folder();
+    let told = plan_toy(folder.path(), &[]);
+    let wide = power_of_regression(&told);
+    assert_eq!(wide[1..4], ["max_drop", "0.1", "2,000"], "{told}");
+    let found: f64 = wide[4].parse().unwrap();
+    assert!((-0.2..-0.1).contains(&found) && wide[5..] == ["100", "%"], "{told}");
+    assert!(!folder.path().join(".modelgate").exists(), "a plan has written reports");
+    spec_with(folder.path(), "max_drop: 0.1", "max_drop: 0.001");
+    let narrow = power_of_regression(&plan_toy(folder.path(), &[]));
+    let passes: f64 = narrow[5].parse().unwrap();
+    assert!(passes < 90.0 && narrow[4].parse::<f64>().unwrap() > found, "{narrow:?}");
+    let instant = plan_toy(folder.path(), &["--no-data"]);
+    assert!(told.starts_with(&instant) && !instant.contains("can show"), "{instant}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use modelgate::record::{self, Base, BaseSpec, ClaimRecord, Inputs, NotTested, Re
 use modelgate::report::render::{self, escape};
 use modelgate::report::{Report, budget, junit};
 use modelgate::spec::change::{Change, Direction};
-use modelgate::spec::written::{Model, Policy, Task};
+use modelgate::spec::written::{Class, Model, Policy, Task};
 use modelgate::verdict::Verdict;
 use parquet::arrow::ArrowWriter;
 use quick_xml::XmlVersion;
@@ -193,7 +193,14 @@ fn report(text: &str) -> Report {
         baseline: Some(source()),
         data: vec![Rows { name: own(), rows: 12, sha256: "0".repeat(64) }],
     };
-    let model = Model { name: own(), task: Task::Binary, tier: None, owners: vec![own()], threshold: None };
+    let model = Model {
+        name: own(),
+        task: Task::Binary,
+        tier: None,
+        owners: vec![own()],
+        classes: vec![Class::Text(own())],
+        threshold: None,
+    };
     let claims = [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive].map(|verdict| claim(text, verdict)).to_vec();
     let not_tested = vec![NotTested { claim: own(), why: own() }];
     let waived = vec![Waived { claim: own(), by: own() }];
@@ -222,6 +229,7 @@ fn claim(text: &str, verdict: Verdict) -> ClaimRecord {
         subject: Subject { dataset: own(), metric: Some(own()), slice: own(), column: Some(own()) },
         verdict,
         blocking: true,
+        standing: "promised".to_owned(),
         candidate: estimate(),
         baseline: estimate(),
         difference: estimate(),
@@ -233,6 +241,7 @@ fn claim(text: &str, verdict: Verdict) -> ClaimRecord {
         adjusted_p_value: None,
         reason: Some(own()),
         needs_rows: Some(3),
+        needs_dataset_rows: Some(9),
         details: BTreeMap::from([("windows".to_owned(), json!([window]))]),
     }
 }

@@ -4,9 +4,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, UInt64Array};
+use arrow::array::{ArrayRef, Float64Array, StringArray, UInt64Array};
+use modelgate::summaries::frequencies::FrequencyParams;
 use modelgate::summaries::presence::PresenceParams;
-use modelgate::summaries::{Columns, Moments, Presence, Ranks, Spread, SpreadParams, Task};
+use modelgate::summaries::quantiles::QuantileParams;
+use modelgate::summaries::regions::{Cuts, Loss, RegionParams};
+use modelgate::summaries::total_order::to_key;
+use modelgate::summaries::{
+    Columns, Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, SpreadParams, Sums, Task, Threshold,
+};
 use modelgate::summary::Summary;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,6 +28,8 @@ enum Kind {
     Number,
     /// A column of `UInt64`.
     Cluster,
+    /// A column of `Utf8`.
+    Text,
     /// A column of any type; here too the numbers.
     Any,
 }
@@ -29,8 +37,14 @@ enum Kind {
 /// One generated row, of which a summary takes as many numbers as it has columns for.
 #[derive(Clone, Debug)]
 struct Row {
-    numbers: [Option<f64>; 5],
+    numbers: [Option<f64>; 7],
     cluster: Option<u64>,
+}
+
+impl Asked for Frequencies {
+    fn asks() -> Vec<(FrequencyParams, Vec<Kind>)> {
+        vec![(FrequencyParams {}, vec![Kind::Text])]
+    }
 }
 
 impl Asked for Moments {
@@ -45,9 +59,87 @@ impl Asked for Presence {
     }
 }
 
+impl Asked for Quantiles {
+    fn asks() -> Vec<(QuantileParams, Vec<Kind>)> {
+        vec![(QuantileParams {}, vec![Kind::Number])]
+    }
+}
+
 impl Asked for Ranks {
     fn asks() -> Vec<(Columns, Vec<Kind>)> {
-        labelled_scores()
+        let classes = vec!["a".to_owned(), "b".to_owned()];
+        let share = Task::Binary { threshold: Threshold::TopShare(0.1) };
+        let more = [
+            (Columns { task: share, scores: 2, clustered: false, weighted: true, grouped: false }, 4),
+            (Columns { task: Task::Ranking, scores: 1, clustered: true, weighted: false, grouped: true }, 2),
+            (Columns { task: Task::Ranking, scores: 1, clustered: false, weighted: true, grouped: true }, 3),
+            (
+                Columns {
+                    task: Task::Multiclass { classes },
+                    scores: 2,
+                    clustered: false,
+                    weighted: false,
+                    grouped: false,
+                },
+                5,
+            ),
+        ];
+        let kinds = |columns: &Columns, numbers: usize| {
+            let mut kinds = vec![Kind::Number; numbers];
+            // The weight, a number, stands after the cluster; none of these has both.
+            kinds.extend(columns.clustered.then_some(Kind::Cluster));
+            kinds.extend(columns.grouped.then_some(Kind::Cluster));
+            kinds
+        };
+        let more = more.map(|(columns, numbers)| (columns.clone(), kinds(&columns, numbers)));
+        labelled_scores().into_iter().chain(more).collect()
+    }
+}
+
+impl Asked for Sums {
+    /// After the columns of the rows one above and one below the line.
+    fn asks() -> Vec<(Columns, Vec<Kind>)> {
+        let columns = |clustered, weighted| {
+            let task = Task::Binary { threshold: Threshold::From(vec![0.5]) };
+            Columns { task, scores: 1, clustered, weighted, grouped: false }
+        };
+        let two = Columns { task: Task::Regression, scores: 2, clustered: false, weighted: false, grouped: false };
+        let grouped = Columns { task: Task::Ranking, scores: 1, clustered: false, weighted: false, grouped: true };
+        let number = Kind::Number;
+        vec![
+            (columns(false, false), vec![number; 4]),
+            (columns(false, true), vec![number; 5]),
+            (columns(true, false), vec![number, number, Kind::Cluster, number, number]),
+            (grouped, vec![number, number, Kind::Cluster, number, number]),
+            (two, vec![number; 7]),
+        ]
+    }
+}
+
+impl Asked for Regions {
+    fn asks() -> Vec<(RegionParams, Vec<Kind>)> {
+        let numbers = Cuts::Numbers([0.0, 0.3, 1.0].map(to_key).to_vec());
+        let texts = Cuts::Texts(["0", "0.5", "1"].map(str::to_owned).to_vec());
+        let columns = |task, weighted| Columns { task, scores: 2, clustered: false, weighted, grouped: false };
+        let params = |task, weighted, loss, cuts| RegionParams {
+            rows: columns(task, weighted),
+            loss,
+            weights: [-1.2, 1.0],
+            margin: 0.01,
+            cuts,
+        };
+        let binary = Task::Binary { threshold: Threshold::From(vec![0.5, 0.4]) };
+        vec![
+            (
+                params(binary.clone(), false, Loss::Error, vec![numbers.clone(), texts.clone()]),
+                vec![Kind::Number, Kind::Number, Kind::Number, Kind::Number, Kind::Text],
+            ),
+            (
+                params(binary, true, Loss::LogLoss, vec![texts]),
+                vec![Kind::Number, Kind::Number, Kind::Number, Kind::Number, Kind::Text],
+            ),
+            (params(Task::Regression, false, Loss::SquaredError, vec![numbers]), vec![Kind::Number; 4]),
+        ]
     }
 }
 
@@ -58,15 +150,24 @@ impl Asked for Spread {
 }
 
 fn labelled_scores() -> Vec<(Columns, Vec<Kind>)> {
-    let tasks = [Task::Binary { threshold: 0.5 }, Task::Regression];
     let shapes = [(1, false), (2, false), (2, true), (4, true)];
-    let asks = tasks.into_iter().flat_map(|task| shapes.map(|(scores, clustered)| Columns { task, scores, clustered }));
+    let tasks = |(scores, clustered): (usize, bool)| {
+        let thresholds = Threshold::From(vec![0.5; scores]);
+        [Task::Binary { threshold: thresholds }, Task::Regression].map(|task| Columns {
+            task,
+            scores,
+            clustered,
+            weighted: false,
+            grouped: false,
+        })
+    };
+    let asks = shapes.into_iter().flat_map(tasks);
     let kinds = |columns: &Columns| {
         let mut kinds = vec![Kind::Number; 1 + columns.scores];
         kinds.extend(columns.clustered.then_some(Kind::Cluster));
         kinds
     };
-    asks.map(|columns| (columns, kinds(&columns))).collect()
+    asks.map(|columns| (columns.clone(), kinds(&columns))).collect()
 }
 
 /// Mostly labels and probabilities, so that rows can be used; sometimes anything at all.
@@ -86,8 +187,9 @@ fn number() -> impl Strategy<Value = Option<f64>> {
 fn row() -> impl Strategy<Value = Row> {
     let label = prop_oneof![9 => prop::sample::select(vec![0.0, 1.0]).prop_map(Some), 1 => number()];
     let cluster = prop_oneof![8 => (0..4_u64).prop_map(Some), 1 => Just(Some(u64::MAX)), 1 => Just(None)];
-    (label, [number(), number(), number(), number()], cluster)
-        .prop_map(|(label, [a, b, c, d], cluster)| Row { numbers: [label, a, b, c, d], cluster })
+    let others = [number(), number(), number(), number(), number(), number()];
+    (label, others, cluster)
+        .prop_map(|(label, [a, b, c, d, e, f], cluster)| Row { numbers: [label, a, b, c, d, e, f], cluster })
 }
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
@@ -98,6 +200,10 @@ fn arrays(kinds: &[Kind], rows: &[Row]) -> Vec<ArrayRef> {
     let column = |(index, kind): (usize, &Kind)| match kind {
         Kind::Number | Kind::Any => {
             Arc::new(rows.iter().map(|row| row.numbers[index]).collect::<Float64Array>()) as ArrayRef
+        }
+        Kind::Text => {
+            let texts = rows.iter().map(|row| row.numbers[index].map(|number| number.to_string()));
+            Arc::new(texts.collect::<StringArray>())
         }
         Kind::Cluster => Arc::new(rows.iter().map(|row| row.cluster).collect::<UInt64Array>()),
     };
@@ -179,8 +285,11 @@ fn no_rows_leave_the_default<S: Asked>() {
 fn wrong_columns_are_refused<S: Asked>(row: &Row) {
     for (params, kinds) in S::asks() {
         let good = arrays(&kinds, std::slice::from_ref(row));
-        let strings = Arc::new(arrow::array::StringArray::from(vec!["1"])) as ArrayRef;
-        let wrong_type = [&[strings], &good[1..]].concat();
+        let wrong = match kinds[0] {
+            Kind::Text => Arc::new(Float64Array::from(vec![1.0])) as ArrayRef,
+            _ => Arc::new(StringArray::from(vec!["1"])),
+        };
+        let wrong_type = [&[wrong], &good[1..]].concat();
         let bad = [&good[1..], &[&good[..], &good[..1]].concat(), &wrong_type];
         for columns in bad.into_iter().take(if kinds[0] == Kind::Any { 2 } else { 3 }) {
             let mut summary = S::default();
@@ -240,7 +349,7 @@ macro_rules! laws {
 
         #[test]
         fn refusal() {
-            let row = Row { numbers: [Some(1.0); 5], cluster: Some(1) };
+            let row = Row { numbers: [Some(1.0); 7], cluster: Some(1) };
             $(wrong_columns_are_refused::<$summary>(&row);)+
         }
 

@@ -1,12 +1,25 @@
 //! Every integration test, in one binary: linking is the cost.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap fails the test")]
 
+mod calibrate;
 mod cases;
+mod catalogue;
+mod coverage;
 mod docs;
 mod gate;
 mod github;
 mod injection;
+mod judgement;
 mod laws;
+mod multiclass;
 mod onnx;
+mod scored;
+mod slices;
 mod statistics;
+mod statistics_binary;
+mod statistics_multiclass;
+mod statistics_order;
+mod statistics_ranking;
+mod statistics_ratio;
+mod statistics_regression;
 mod tidy;

@@ -44,7 +44,7 @@ fn bind(model: &str, task: Task, data: &Data, mapping: &Mapping) -> anyhow::Resu
 fn score(binding: &Binding, data: &Data) -> anyhow::Result<Float64Array> {
     let find = |name: &String| data.iter().find(|(column, _)| column == name).unwrap().1.clone();
     let columns: Vec<_> = binding.columns().iter().map(find).collect();
-    binding.score(&columns, data[0].1.len())
+    Ok(binding.score(&columns, data[0].1.len())?.remove(0))
 }
 
 fn scores(model: &str, task: Task, data: &Data, mapping: &Mapping) -> anyhow::Result<Vec<f64>> {
@@ -96,7 +96,8 @@ struct Case {
 fn cases() -> BTreeMap<String, Case> {
     let text = fs::read_to_string(models().join("expected.json")).unwrap();
     let cases: BTreeMap<String, Value> = serde_json::from_str(&text).unwrap();
-    cases.into_iter().map(|(name, case)| (name.clone(), read_case(&name, &case))).collect()
+    let one_score = cases.into_iter().filter(|(_, case)| case["task"] != "multiclass");
+    one_score.map(|(name, case)| (name.clone(), read_case(&name, &case))).collect()
 }
 
 fn read_case(name: &str, case: &Value) -> Case {
@@ -128,16 +129,85 @@ fn scores_are_those_of_python_to_the_bit() {
     let cases = cases();
     assert_eq!(cases.len(), 12);
     for (name, case) in cases {
-        let found = scores(&name, case.task, &case.data, &case.mapping).unwrap();
+        let found = scores(&name, case.task.clone(), &case.data, &case.mapping).unwrap();
         assert_eq!(found, case.scores, "{name}");
     }
+}
+
+/// A mapping that says the classes of the model's outputs.
+fn classes(names: &[&str]) -> Mapping {
+    Mapping { classes: names.iter().map(|name| (*name).to_owned()).collect(), ..Mapping::default() }
+}
+
+fn multiclass(names: &[&str]) -> Task {
+    Task::Multiclass(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+/// The scores of each class, row by row.
+fn by_class(model: &str, task: Task, data: &Data, mapping: &Mapping) -> anyhow::Result<Vec<Vec<f64>>> {
+    let binding = bind(model, task, data, mapping)?;
+    let find = |name: &String| data.iter().find(|(column, _)| column == name).unwrap().1.clone();
+    let columns: Vec<_> = binding.columns().iter().map(find).collect();
+    let scores = binding.score(&columns, data[0].1.len())?;
+    Ok((0..data[0].1.len()).map(|row| scores.iter().map(|scores| scores.value(row)).collect()).collect())
+}
+
+#[test]
+fn the_scores_of_classes_are_those_of_python_in_the_order_of_the_task() {
+    let text = fs::read_to_string(models().join("expected.json")).unwrap();
+    let known: BTreeMap<String, Value> = serde_json::from_str(&text).unwrap();
+    let flights = ["on time", "late", "very late"];
+    let cases = [
+        ("multiclass_columns", flights, Mapping::default()),
+        ("multiclass_zipmap", flights, Mapping::default()),
+        ("multiclass_lightgbm", ["0", "1", "2"], Mapping::default()),
+        ("multiclass_lightgbm", flights, classes(&flights)),
+    ];
+    for (model, names, mapping) in cases {
+        let columns = known[model]["columns"].as_object().unwrap();
+        let data: Data = columns.iter().map(|(name, values)| (name.clone(), parse(values))).collect();
+        let expected: Vec<Vec<f64>> = known[model]["scores"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row.as_array().unwrap().iter().map(float32).collect())
+            .collect();
+        assert_eq!(by_class(model, multiclass(&names), &data, &mapping).unwrap(), expected, "{model}");
+        let turned = [names[2], names[0], names[1]];
+        let found = by_class(model, multiclass(&turned), &data, &mapping).unwrap();
+        assert_eq!(found, expected.iter().map(|row| vec![row[2], row[0], row[1]]).collect::<Vec<_>>(), "{model}");
+    }
+}
+
+#[test]
+fn which_output_is_of_which_class_must_be_known() {
+    let data = vec![floats("x", &[0.5, -1.0]), floats("w", &[0.1, 2.0])];
+    let fruit = ["apple", "pear", "quince"];
+    let order = ["pear", "apple", "quince"];
+    let maps = by_class("fruit", multiclass(&fruit), &data, &Mapping::default()).unwrap();
+    assert_eq!(by_class("fruit_columns", multiclass(&fruit), &data, &classes(&order)).unwrap(), maps);
+    let numbered = by_class("fruit_columns", multiclass(&["1", "0", "2"]), &data, &Mapping::default()).unwrap();
+    assert_eq!(numbered, maps);
+
+    let says = |model: &str, task: &[&str], mapping: &Mapping| {
+        format!("{:#}", by_class(model, multiclass(task), &data, mapping).unwrap_err())
+    };
+    let unknown = says("fruit_columns", &fruit, &Mapping::default());
+    assert!(unknown.contains("not known from the model") && unknown.contains("`classes: [...]`"), "{unknown}");
+    let others = says("fruit", &["a", "b", "c"], &Mapping::default());
+    assert!(others.contains("are pear, apple, quince, and those of `model.classes` are a, b, c"), "{others}");
+    let fewer = says("fruit", &["pear", "apple"], &Mapping::default());
+    assert!(fewer.contains("are apple, pear, quince, and those of `model.classes` are pear, apple"), "{fewer}");
+    let narrow = says("fruit_columns", &["0", "1"], &Mapping::default());
+    assert!(narrow.contains("has 3 columns, and `model.classes` has 2"), "{narrow}");
+    assert!(says("fruit", &fruit, &positive(1)).contains("`positive:` is for classifiers of two classes"));
 }
 
 #[test]
 fn the_score_of_a_row_does_not_depend_on_its_batch() {
     for (name, case) in cases() {
         let data = repeated(&case.data, 2000);
-        let binding = bind(&name, case.task, &data, &case.mapping).unwrap();
+        let binding = bind(&name, case.task.clone(), &data, &case.mapping).unwrap();
         let whole = score(&binding, &data).unwrap();
         for size in [1, 7, 16, 1024] {
             for start in (0..2000).step_by(size) {
@@ -152,7 +222,7 @@ fn the_score_of_a_row_does_not_depend_on_its_batch() {
 #[test]
 fn several_threads_get_the_same_scores() {
     let case = &cases()["sklearn_columns"];
-    let binding = bind("sklearn_columns", case.task, &case.data, &case.mapping).unwrap();
+    let binding = bind("sklearn_columns", case.task.clone(), &case.data, &case.mapping).unwrap();
     std::thread::scope(|scope| {
         let work = || (0..50).for_each(|_| assert_eq!(score(&binding, &case.data).unwrap().values(), &case.scores[..]));
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
@@ -171,14 +241,18 @@ fn columns_of_any_encoding_give_the_same_scores() {
             (name.clone(), cast(values, to).unwrap())
         };
         let data: Data = case.data.iter().map(encode).collect();
-        assert_eq!(scores("sklearn_columns", case.task, &data, &case.mapping).unwrap(), case.scores, "{encoding}");
+        assert_eq!(
+            scores("sklearn_columns", case.task.clone(), &data, &case.mapping).unwrap(),
+            case.scores,
+            "{encoding}"
+        );
     }
 }
 
 #[test]
 fn no_rows_give_no_scores() {
     let case = &cases()["xgboost_classifier"];
-    let binding = bind("xgboost_classifier", case.task, &case.data, &case.mapping).unwrap();
+    let binding = bind("xgboost_classifier", case.task.clone(), &case.data, &case.mapping).unwrap();
     assert_eq!(score(&binding, &repeated(&case.data, 0)).unwrap().len(), 0);
 }
 
@@ -253,10 +327,10 @@ fn text_with_a_nul_character_is_refused() {
 fn a_matrix_is_fed_in_the_declared_order_or_the_mapped_one() {
     let case = &cases()["lightgbm_classifier"];
     let reversed: Data = case.data.iter().rev().cloned().collect();
-    let swapped = scores("lightgbm_classifier", case.task, &reversed, &Mapping::default()).unwrap();
+    let swapped = scores("lightgbm_classifier", case.task.clone(), &reversed, &Mapping::default()).unwrap();
     assert_ne!(swapped, case.scores);
     let mapping = inputs([("X", &["distance", "temp", "wind_speed"])]);
-    assert_eq!(scores("lightgbm_classifier", case.task, &reversed, &mapping).unwrap(), case.scores);
+    assert_eq!(scores("lightgbm_classifier", case.task.clone(), &reversed, &mapping).unwrap(), case.scores);
 }
 
 #[test]
@@ -334,7 +408,7 @@ fn the_mapping_settles_what_was_asked_for() {
     assert_eq!(third, [f64::from(1.0_f32 / 3.0)]);
 
     let case = &cases()["lightgbm_zipmap"];
-    let negative = scores("lightgbm_zipmap", case.task, &case.data, &positive(0)).unwrap();
+    let negative = scores("lightgbm_zipmap", case.task.clone(), &case.data, &positive(0)).unwrap();
     for (negative, positive) in negative.iter().zip(&case.scores) {
         assert!((negative + positive - 1.0).abs() < 1e-6);
     }

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import statsmodels.api as sm
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 from sklearn import metrics
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower, normal_power_het
 from statsmodels.stats.proportion import proportion_confint, proportions_ztest
 
 FOLDER = Path(__file__).parent
@@ -206,7 +207,12 @@ def auc(labels, scores, clusters, weights):
     m, n = v10.shape[1], v01.shape[1]
     if clusters is None:
         covariance = np.cov(v10) / m + np.cov(v01) / n
-        return areas @ weights, weights @ covariance @ weights, None
+        # Satterthwaite (1946) for one model; a contrast is taken as normal.
+        parts = [(float(weights @ cov @ weights), size) for cov, size in ((np.cov(v10) / m, m), (np.cov(v01) / n, n))]
+        uncertain = sum(part**2 / (size - 1) for part, size in parts)
+        one = np.count_nonzero(weights) == 1
+        degrees = sum(part for part, _ in parts) ** 2 / uncertain if one and uncertain > 0 else None
+        return areas @ weights, weights @ covariance @ weights, degrees
     keys = np.unique(clusters)
     c1, c0 = clusters[labels == 1], clusters[labels == 0]
     s1 = np.array([(v10[:, c1 == key] - areas[:, None]).sum(axis=1) for key in keys]).T
@@ -218,10 +224,16 @@ def auc(labels, scores, clusters, weights):
 
 
 def studentised(value, error, degrees, limit, bounds):
+    """On the scale on which the range of a single model's metric has no end."""
     law = stats.norm if degrees is None else stats.t(degrees)
-    half = law.isf(ALPHA) * error
-    statistic = (value - limit) / error
-    return dict(low=max(value - half, bounds[0]), high=min(value + half, bounds[1]),
+    onto, back, slope = {
+        (0.0, 1.0): (special.logit, special.expit, 1 / (value * (1 - value))),
+        (0.0, np.inf): (np.log, np.exp, 1 / value),
+        (-np.inf, np.inf): (float, float, 1.0),
+    }[bounds]
+    half = law.isf(ALPHA) * error * slope
+    statistic = (onto(value) - onto(limit)) / (error * slope)
+    return dict(low=float(back(onto(value) - half)), high=float(back(onto(value) + half)),
                 below=float(law.cdf(statistic)), above=float(law.sf(statistic)), error=error)
 
 
@@ -252,6 +264,8 @@ def measured(metric, sample, weights, clustered):
     value = float(exact)
     limit = round(value - 0.04, 2) if single is None else max(round(value - 0.04, 2), 0.01)
     row |= dict(value=value, limit=limit)
+    if sum(weights) == 0 and np.ptp([scores[model] for model in weighted], axis=0).max() == 0:
+        return row | dict(error=0.0)  # equal scores on every row: there is nothing to vary
     if not clustered and metric in ("accuracy", "precision", "recall", "f1"):
         if single is not None:
             return row | single_share(metric, labels, decisions(scores[single]), limit)
@@ -262,17 +276,21 @@ def measured(metric, sample, weights, clustered):
     return row | studentised(value, error, degrees, limit, bounds)
 
 
+def exact(successes, trials, limit):
+    """Clopper and Pearson's interval, and the p-values of the exact binomial test."""
+    low, high = proportion_confint(successes, trials, alpha=2 * ALPHA, method="beta")
+    p = [stats.binomtest(int(successes), int(trials), limit, alternative=side).pvalue for side in ("less", "greater")]
+    return dict(method="clopper-pearson", low=float(low), high=float(high), below=float(p[0]), above=float(p[1]))
+
+
 def single_share(metric, labels, decided, limit):
     above, below = ratio_parts(metric, labels, decided)
     if metric != "f1":
-        low, high = wilson(above.sum(), below.sum())
-        p = score_p(above.sum(), below.sum(), limit)
-        return dict(method="wilson", low=low, high=high, below=p[0], above=p[1])
+        return exact(above.sum(), below.sum(), limit)
     hits = int((labels * decided).sum())
     union = int(((labels + decided) > 0).sum())
-    low, high = (2 * end / (1 + end) for end in wilson(hits, union))
-    p = score_p(hits, union, limit / (2 - limit))
-    return dict(method="wilson", low=low, high=high, below=p[0], above=p[1])
+    found = exact(hits, union, limit / (2 - limit))
+    return found | {end: 2 * found[end] / (1 + found[end]) for end in ("low", "high")}
 
 
 def paired_shares(metric, labels, decided, weights, limit):
@@ -326,6 +344,122 @@ def holm_rows():
         yield dict(p_values=p_values, rejected=rejected.tolist(), adjusted=adjusted.tolist())
 
 
+def discovery_rows():
+    """Of a search, the smallest p-values are reported; statsmodels is told of the others as 1."""
+    rng = np.random.default_rng(8)
+    families = [([0.01], 1), ([0.035, 0.9, 0.001, 0.03], 4), ([0.012, 0.012, 0.012], 3),
+                ([0.2, 0.0, 1.0, 0.004, 0.004, 0.03], 6), (np.round(rng.random(40) ** 4, 4).tolist(), 40),
+                (np.round(rng.random(25) ** 8, 6).tolist(), 400)]
+    for p_values, searched in families:
+        for method in ("fdr_bh", "fdr_by"):
+            told = p_values + [1.0] * (searched - len(p_values))
+            rejected, adjusted, _, _ = multipletests(told, alpha=ALPHA, method=method)
+            reported = slice(len(p_values))
+            yield dict(method=method, searched=searched, p_values=p_values, rejected=rejected[reported].tolist(),
+                       adjusted=adjusted[reported].tolist())
+
+
+# Power
+
+
+def tango_error(trials, gained, lost, difference):
+    """The standard error that Tango's statistic divides by, found from the statistic itself."""
+    return ((gained - lost) / trials - difference) / tango_statistic(trials, gained, lost, difference)
+
+
+def reach(power, room):
+    """How far from the limit a truth is found with a chance of 80 %, or nothing if none is within the room there is."""
+    if power(room) < 0.8:
+        return None
+    return optimize.brentq(lambda excess: power(excess) - 0.8, 1e-12, room, xtol=1e-15, rtol=1e-14)
+
+
+def same(value):
+    return value
+
+
+def power_row(law, worse, limit, equal, fail, passed, room, power, metric=same, share=same):
+    at = share(limit)
+    excess = reach(lambda excess: power(excess, at + worse * excess, fail), room(at))
+    found = None if excess is None else float(metric(at + worse * excess))
+    kept = worse * (at - share(equal))
+    return dict(law=law, worse=worse, limit=limit, equal=equal, fail=fail, passed=passed, found=found,
+                passes=float(power(kept, share(equal), passed)))
+
+
+def of_normal(error):
+    return lambda excess, truth, alpha: normal_power_het(excess, 1, alpha, error, error, "larger")
+
+
+def of_student(error, degrees):
+    return lambda excess, truth, alpha: TTestPower().power(excess / error, 1, alpha, df=degrees, alternative="larger")
+
+
+def of_share(trials, limit):
+    def power(excess, truth, alpha):
+        null, alternative = np.sqrt(limit * (1 - limit)), np.sqrt(max(truth * (1 - truth), 1e-300))
+        return normal_power_het(excess, trials, alpha, null, alternative, "larger")
+
+    return power
+
+
+def of_difference(trials, gained, lost, limit):
+    def power(excess, truth, alpha):
+        differ = max((gained + lost) / trials, abs(truth))
+        expected = trials * (differ + truth) / 2, trials * (differ - truth) / 2
+        null = tango_error(trials, *expected, limit) * np.sqrt(trials)
+        return normal_power_het(excess, trials, alpha, null, np.sqrt(differ - truth**2), "larger")
+
+    return power
+
+
+def exact_share_power(trials, limit, truth, alpha):
+    """The binomial chance that the score test rejects "at least limit"."""
+    seen = np.arange(trials + 1)
+    rejects = (seen - trials * limit) / np.sqrt(trials * limit * (1 - limit)) <= -stats.norm.isf(alpha)
+    return stats.binom.pmf(seen, trials, truth)[rejects].sum()
+
+
+def drawn_difference_power(rng, trials, differ, limit, truth, alpha, draws=1000):
+    """The share of seeded draws in which Tango's test rejects "at least limit"."""
+    cells = rng.multinomial(trials, [(differ + truth) / 2, (differ - truth) / 2, 1 - differ], size=draws)
+    statistics = [tango_statistic(trials, gained, lost, limit) for gained, lost, _ in cells]
+    return np.mean(np.array(statistics) <= -stats.norm.isf(alpha))
+
+
+def power_rows():
+    rng = np.random.default_rng(9)
+    for fail in (0.05, 0.05 / 60):
+        for worse in (-1.0, 1.0):
+            for error, margin, equal in [(0.004, 0.01, 0.0), (0.02, 0.01, 0.0), (0.3, 0.0, 0.5)]:
+                limit = worse * margin
+                row = power_row("normal", worse, limit, -worse * equal, fail, 0.05, lambda at: 1e3, of_normal(error))
+                yield dict(error=error) | row
+                for degrees in (2.0, 19.0, 303.0, 5000.0):
+                    # SciPy's noncentral t is not a number far out.
+                    room = lambda at: error * (2 * stats.t(degrees).isf(fail) + 20)
+                    yield dict(error=error, degrees=degrees) | power_row(
+                        "student", worse, limit, -worse * equal, fail, 0.05, room, of_student(error, degrees))
+            for trials, limit, equal in [(50, 0.7, 0.75), (3000, 0.7, 0.72), (200, 0.02, 0.01), (40, 0.1, 0.5)]:
+                room = lambda at: at if worse < 0 else 1 - at
+                row = power_row("share", worse, limit, equal, fail, 0.05, room, of_share(trials, limit))
+                if trials == 3000 and worse < 0:
+                    assert abs(exact_share_power(trials, limit, row["found"], fail) - 0.8) < 0.01, row
+                yield dict(trials=trials) | row
+                jaccard = lambda metric: metric / (2 - metric)
+                power = of_share(trials, jaccard(limit))
+                row = power_row("f1", worse, limit, equal, fail, 0.05, room, power, lambda j: 2 * j / (1 + j), jaccard)
+                yield dict(trials=trials) | row
+            for trials, gained, lost, margin in [(500, 20, 30, 0.02), (5000, 101, 87, 0.01), (100, 8, 3, 0.05)]:
+                limit = worse * margin
+                row = power_row("difference", worse, limit, 0.0, fail, 0.05, lambda at: 1 - margin - 1e-9,
+                                of_difference(trials, gained, lost, limit))
+                if trials == 5000 and worse < 0:
+                    drawn = drawn_difference_power(rng, trials, (gained + lost) / trials, limit, row["found"], fail)
+                    assert abs(drawn - 0.8) < 0.03, (row, drawn)
+                yield dict(trials=trials, gained=gained, lost=lost) | row
+
+
 def quantile_rows():
     for degrees in (None, 1, 2, 5, 29, 1000.0):
         law = stats.norm if degrees is None else stats.t(degrees)
@@ -340,4 +474,6 @@ if __name__ == "__main__":
     write("tango", tango_rows())
     write("samples", sample_rows())
     write("holm", holm_rows())
+    write("discovery", discovery_rows())
+    write("power", power_rows())
     write("quantiles", quantile_rows())

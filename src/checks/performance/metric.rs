@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::Answers;
 use crate::check::{Check, Refusal};
-use crate::checks::shared::{self, Bound, MetricTicket, Rows, Sample};
+use crate::checks::shared::{self, MetricTicket, Rows, Sample};
 use crate::evidence::{Evidence, Limits, Subject, allowed};
 use crate::plan::{Grouping, Input, Plan};
 use crate::spec::limit::Amount;
 use crate::spec::problem::Problem;
 use crate::spec::written::Slices;
+use crate::stats::bound::{Bound, Test};
 use crate::stats::metric::Metric;
 use crate::target::Side;
 
@@ -27,13 +28,20 @@ use crate::target::Side;
 /// long row of small losses passes every comparison. The floor stays where it is.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given. Accuracy, precision and recall have Wilson's
-/// score interval, ROC AUC DeLong's, the others the delta method. Slices by value with fewer than `policy.min_rows` rows or
-/// `policy.min_positives` of a class are listed as not tested.
+/// Rows are independent, or entities are where `columns.entity` is given, or else groups in a ranking. Metrics that are a
+/// share of rows, such as accuracy, precision and recall, have an exact interval, or Wilson's where much was seen; ROC AUC
+/// has DeLong's; the others the delta method or the bootstrap. With `columns.weight` every sum over the rows is a weighted
+/// one, in the variance too. Weights say how many rows of the world a row stands for, not how often it was seen: weights of
+/// 2 each change nothing, and unequal ones leave fewer rows that count. With `model.threshold: { share: 0.1 }` the interval
+/// includes the error of the cut. Slices by value with fewer than `policy.min_rows` rows or `policy.min_positives` of a
+/// class, weighted or not, are listed as not tested.
 ///
 /// # Example
 /// ```yaml
 /// - performance.metric: { metric: roc_auc, min: 0.60, slices: [carrier] }
+/// - performance.metric:
+///     metric: { ratio: { name: profit, numerator: "decision * (2 * y - 1)", denominator: "1", better: higher } }
+///     min: 0
 /// ```
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -71,14 +79,14 @@ impl Check for PerformanceMetric {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        shared::metric_fits(plan, self.metric)?;
+        shared::metric_fits(plan, &self.metric, &self.data)?;
         if self.bounds().is_empty() {
             let problem = Problem::key(plan.here(), "a metric without a limit claims nothing");
             return Err(problem.remedy("add `min: 0.70` or `max: 0.50`").into());
         }
         let rows = Rows::new(plan, &self.data, Input::Label, &[(Side::Candidate, None)])?;
         let groupings = shared::groupings(plan, &self.slices)?;
-        let ticket = rows.metric(plan, self.metric, &groupings)?;
+        let ticket = rows.metric(plan, &self.metric, &groupings)?;
         Ok(Asked { rows, ticket, groupings })
     }
 
@@ -88,9 +96,11 @@ impl Check for PerformanceMetric {
             for (slice, sample) in asked.ticket.samples(answers, grouping)? {
                 let obstacle = asked.rows.obstacle(grouping, sample.rows(), sample.positives())?;
                 for (key, bound) in self.bounds() {
-                    let subject = Subject::slice(&self.data, self.metric.name(), &slice);
+                    let subject = Subject::slice(&self.data, &self.metric.name(), &slice);
                     evidence.push(match &obstacle {
-                        Some(finding) => Evidence::new(subject, limits(key, bound), finding.clone()),
+                        Some(finding) => {
+                            shared::obstructed(subject, limits(key, bound), sample.rows(), finding.clone())
+                        }
                         None => self.claim(subject, &sample, key, bound, asked.rows.level()),
                     });
                 }
@@ -108,20 +118,20 @@ impl PerformanceMetric {
     }
 
     fn claim(&self, subject: Subject, sample: &Sample, key: &'static str, bound: Bound, level: f64) -> Evidence {
-        match sample.measure(self.metric, &[1.0]) {
+        match sample.measure(&self.metric, &[1.0]) {
             Err(reason) => shared::undecided(subject, limits(key, bound), sample.rows(), &reason),
             Ok(measurement) => {
-                let mut evidence = Evidence::new(subject, limits(key, bound), bound.test(&measurement, level));
+                let test = Test { measured: measurement.clone().into(), bound, equal: measurement.value };
+                let mut evidence = Evidence::tested(subject, limits(key, bound), vec![test], level);
                 evidence.candidate = Some(shared::estimate(&measurement, level));
                 evidence.rows = measurement.rows;
                 evidence.method = Some(measurement.method.name().to_owned());
-                shared::clustered(evidence, measurement.clusters)
+                sample.counted(evidence, measurement.clusters)
             }
         }
     }
 }
 
 fn limits(key: &'static str, bound: Bound) -> Limits {
-    let (Bound::AtLeast(limit) | Bound::AtMost(limit)) = bound;
-    allowed(key, Amount::Absolute(limit))
+    allowed(key, Amount::Absolute(bound.limit()))
 }

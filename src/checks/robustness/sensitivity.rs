@@ -6,18 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::Answers;
 use crate::check::{Check, Refusal};
-use crate::checks::shared::{self, Bound, MetricTicket, Rows, Sample};
+use crate::checks::shared::{self, MetricTicket, Rows, Sample};
 use crate::evidence::{Evidence, Finding, Limits, Subject, allowed};
 use crate::measure::{self, Cell};
 use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
 use crate::spec::limit::Amount;
 use crate::spec::problem::{Path, Problem};
 use crate::spec::written::Task;
-use crate::stats::metric::Metric;
+use crate::stats::bound::{Bound, Test};
+use crate::stats::metric::{Direction, Metric};
 use crate::stats::random;
 use crate::stats::undefined::Undefined;
+use crate::summaries::rows;
 use crate::summaries::spread::SpreadParams;
-use crate::summaries::{Moments, Spread};
+use crate::summaries::{Ranks, Spread};
 use crate::target::Side;
 
 /// Noise on the features hurts the candidate no more than it hurts the baseline.
@@ -47,14 +49,14 @@ pub struct RobustnessSensitivity {
     #[serde(default = "noise")]
     #[schemars(extend("exclusiveMinimum" = 0))]
     pub noise: f64,
-    /// The metric that may be lost; `roc_auc` or `rmse` unless given.
+    /// The metric that may be lost; `roc_auc`, `log_loss` for a multiclass model, `rmse` or `ndcg: { k: 10 }` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
     /// How much more of the metric the candidate may lose than the baseline, on the metric's own scale.
     #[serde(default = "max_loss")]
     #[schemars(range(min = 0.0))]
     pub max_loss: f64,
-    /// How many more decisions the candidate may change than the baseline (binary models): `0.05` or `5%` of the rows.
+    /// How many more decisions the candidate may change than the baseline (binary and multiclass models): `0.05` or `5%` of the rows.
     #[serde(default = "max_flips")]
     pub max_flips: Amount,
     /// The dataset.
@@ -87,8 +89,15 @@ pub struct Asked {
 struct Noisy {
     rows: Rows,
     metric: MetricTicket,
-    moments: Option<Ticket<Moments>>,
+    decisions: Option<Decisions>,
     disturbed: Ticket<Spread>,
+}
+
+/// What tells the decisions of the models: cells of two classes, or the scores themselves.
+#[derive(Debug)]
+enum Decisions {
+    Binary(MetricTicket),
+    Multiclass(Ticket<Ranks>),
 }
 
 impl Check for RobustnessSensitivity {
@@ -100,11 +109,13 @@ impl Check for RobustnessSensitivity {
     }
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
-        let metric = self.metric.unwrap_or(match plan.model().task {
+        let metric = self.metric.clone().unwrap_or(match plan.model().task {
             Task::Binary => Metric::RocAuc,
+            Task::Multiclass => Metric::LogLoss,
             Task::Regression => Metric::Rmse,
+            Task::Ranking => Metric::Ndcg { k: 10 },
         });
-        shared::metric_fits(plan, metric)?;
+        shared::metric_fits(plan, &metric, &self.data)?;
         live_models(plan)?;
         row_ids(plan, &self.data)?;
         let mut spreads = Vec::new();
@@ -117,6 +128,9 @@ impl Check for RobustnessSensitivity {
     }
 
     fn ask_again(&self, asked: &mut Asked, answers: &Answers, plan: &mut Plan<'_>) -> Result<(), Refusal> {
+        if asked.noisy.is_some() {
+            return Ok(());
+        }
         let mut scale = Vec::new();
         for (feature, ticket) in &asked.spreads {
             if let Some(deviation) = answers.summary(ticket)?.all().deviation().filter(|deviation| *deviation > 0.0) {
@@ -127,14 +141,15 @@ impl Check for RobustnessSensitivity {
         let noisy = |side| (side, Some(noise.clone()));
         let scores = [(Side::Baseline, None), (Side::Candidate, None), noisy(Side::Baseline), noisy(Side::Candidate)];
         let rows = Rows::new(plan, &self.data, Input::Label, &scores)?;
-        let metric = rows.metric(plan, asked.metric, &[Grouping::All])?;
-        let moments = match plan.model().task {
-            Task::Binary => Some(rows.moments(plan, &[Grouping::All])?),
-            Task::Regression => None,
+        let metric = rows.metric(plan, &asked.metric, &[Grouping::All])?;
+        let decisions = match plan.model().task {
+            Task::Binary => Some(Decisions::Binary(rows.decisions(plan)?)),
+            Task::Multiclass => Some(Decisions::Multiclass(rows.ranks(plan, &[Grouping::All])?)),
+            Task::Regression | Task::Ranking => None,
         };
         let inputs = vec![Input::Disturbed(noise)];
         let disturbed = plan.summarise(&self.data, &SpreadParams {}, inputs, &[Grouping::All])?;
-        asked.noisy = Some(Noisy { rows, metric, moments, disturbed });
+        asked.noisy = Some(Noisy { rows, metric, decisions, disturbed });
         Ok(())
     }
 
@@ -145,8 +160,17 @@ impl Check for RobustnessSensitivity {
         for (_, sample) in noisy.metric.samples(answers, &Grouping::All)? {
             evidence.push(self.loss(asked, noisy, &sample, disturbed)?);
         }
-        if let Some(ticket) = &noisy.moments {
-            evidence.push(self.flips(noisy, &answers.summary(ticket)?.all(), disturbed)?);
+        match &noisy.decisions {
+            Some(Decisions::Binary(ticket)) => {
+                for (_, sample) in ticket.samples(answers, &Grouping::All)? {
+                    evidence.push(self.flips(noisy, &sample, disturbed)?);
+                }
+            }
+            Some(Decisions::Multiclass(ticket)) => {
+                let ranks = answers.summary(ticket)?.all();
+                evidence.push(self.flips(noisy, &Sample::Ranks(ranks, noisy.rows.columns().clone()), disturbed)?);
+            }
+            None => {}
         }
         let told = |evidence: Evidence| evidence.detail("disturbed_share", disturbed).detail("seed", asked.seed);
         Ok(evidence.into_iter().map(told).collect())
@@ -159,32 +183,45 @@ impl RobustnessSensitivity {
         let limits = allowed("max_loss", Amount::Absolute(self.max_loss));
         let subject = Subject::all(&self.data, &format!("loss of {}", asked.metric.name()));
         if let Some(finding) = obstacle(noisy, sample.rows(), sample.positives(), disturbed)? {
-            return Ok(Evidence::new(subject, limits, finding));
+            return Ok(shared::obstructed(subject, limits, sample.rows(), finding));
         }
         // What is lost is clean minus noisy where more is better, and noisy minus clean where less is.
-        let sign = if asked.metric.higher_is_better() { 1.0 } else { -1.0 };
-        let weigh = |weights: [f64; 4]| sample.measure(asked.metric, &weights.map(|weight| sign * weight));
+        let sign = if asked.metric.direction() == Direction::Higher { 1.0 } else { -1.0 };
+        let weigh = |weights: [f64; 4]| sample.measure(&asked.metric, &weights.map(|weight| sign * weight));
         let weights = [[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, -1.0], [-1.0, 1.0, 1.0, -1.0]];
         let level = noisy.rows.level();
         compared(weights.map(weigh), self.max_loss, level, subject.clone(), limits.clone())
+            .map(|evidence| sample.counted(evidence, None))
             .or_else(|reason| Ok(shared::undecided(subject, limits, sample.rows(), &reason)))
     }
 
-    fn flips(&self, noisy: &Noisy, moments: &Moments, disturbed: f64) -> Result<Evidence> {
+    fn flips(&self, noisy: &Noisy, sample: &Sample, disturbed: f64) -> Result<Evidence> {
         let limits = allowed("max_flips", self.max_flips);
         let (Amount::Absolute(limit) | Amount::Relative(limit)) = self.max_flips;
         let subject = Subject::all(&self.data, "flips");
-        if let Some(finding) = obstacle(noisy, moments.rows(), moments.positives(), disturbed)? {
-            return Ok(Evidence::new(subject, limits, finding));
+        if let Some(finding) = obstacle(noisy, sample.rows(), sample.positives(), disturbed)? {
+            return Ok(shared::obstructed(subject, limits, sample.rows(), finding));
         }
-        let flip = |cell: Cell, clean, noisy| f64::from(u8::from(cell.decision(clean) != cell.decision(noisy)));
-        let shares = [
-            measure::share(moments, |cell| flip(cell, 0, 2)),
-            measure::share(moments, |cell| flip(cell, 1, 3)),
-            measure::share(moments, |cell| flip(cell, 1, 3) - flip(cell, 0, 2)),
-        ];
+        let (baseline, candidate) = ((1.0, 0, 2), (1.0, 1, 3));
+        let excess = [candidate, (-1.0, 0, 2)];
+        let shares = [&[baseline][..], &[candidate], &excess].map(|pairs| changed(sample, pairs));
         compared(shares, limit, noisy.rows.level(), subject.clone(), limits.clone())
-            .or_else(|reason| Ok(shared::undecided(subject, limits, moments.rows(), &reason)))
+            .or_else(|reason| Ok(shared::undecided(subject, limits, sample.rows(), &reason)))
+    }
+}
+
+/// The summed shares of decisions that differ between two models, each times its weight.
+fn changed(sample: &Sample, pairs: &[(f64, usize, usize)]) -> Measured {
+    match sample {
+        Sample::Ranks(ranks, columns) if matches!(columns.task, rows::Task::Multiclass { .. }) => {
+            measure::changed(ranks, columns, pairs)
+        }
+        _ => measure::share(sample.answer(), |cell: Cell| {
+            let flip = |&(weight, a, b): &(f64, usize, usize)| {
+                if cell.decision(a) == cell.decision(b) { 0.0 } else { weight }
+            };
+            pairs.iter().map(flip).sum()
+        }),
     }
 }
 
@@ -200,7 +237,8 @@ fn compared(
 ) -> Result<Evidence, Undefined> {
     let [baseline, candidate, excess] = measured;
     let excess = excess?;
-    let mut evidence = Evidence::new(subject, limits, Bound::AtMost(limit).test(&excess, level));
+    let test = Test { measured: excess.clone().into(), bound: Bound::AtMost(limit), equal: 0.0 };
+    let mut evidence = Evidence::tested(subject, limits, vec![test], level);
     evidence.baseline = Some(shared::estimate(&baseline?, level));
     evidence.candidate = Some(shared::estimate(&candidate?, level));
     evidence.difference = Some(shared::estimate(&excess, level));
@@ -218,7 +256,7 @@ fn obstacle(
     if let Some(finding) = noisy.rows.obstacle(&Grouping::All, counts, positives)? {
         return Ok(Some(finding));
     }
-    let reason = "the noise changed no row: no numeric feature varies enough".to_owned();
+    let reason = "the noise changed no row, and would change no other: no numeric feature varies enough".to_owned();
     Ok((disturbed <= 0.0).then_some(Finding::Undecided { reason, needs_rows: None }))
 }
 

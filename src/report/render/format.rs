@@ -19,6 +19,9 @@ pub(super) fn register(environment: &mut Environment<'_>) {
     environment.add_filter("value", |estimate: &Value| part(estimate, "value").map(number).map(digits));
     environment.add_filter("interval", |estimate: &Value| interval(estimate).map(digits));
     environment.add_filter("percent", |share: f64| digits(format!("{} %", (share * 1e6).round() / 1e4)));
+    environment.add_filter("about", |value: u64| digits(about(value)));
+    environment.add_filter("percent_about", |share: f64| digits(format!("{:.0} %", share * 100.0)));
+    environment.add_filter("chance", |value: f64| digits(chance(value)));
     environment.add_filter("limit", limit);
     environment.add_filter("fixed", |value: f64| format!("{value:.6}"));
     environment.add_filter("compact", |value: &Value| serde_json::to_string(value).unwrap_or_default());
@@ -47,6 +50,20 @@ pub(super) fn number(value: f64) -> String {
 
 fn signed(value: f64) -> String {
     if value >= 0.0 { format!("+{}", number(value)) } else { number(value) }
+}
+
+/// Two digits that matter of a p-value or a level, without an exponent: 0.83, 0.0042.
+fn chance(value: f64) -> String {
+    if value < 1e-6 {
+        return "below 0.000001".to_owned();
+    }
+    let decimals = (1.0 - value.log10().floor()).clamp(1.0, 9.0) as usize;
+    format!("{value:.decimals$}")
+}
+
+/// A number of rows that is not to be taken to the row: 12,871, 6.4 M.
+fn about(value: u64) -> String {
+    if value < 1_000_000 { count(value) } else { format!("{:.1} M", value as f64 / 1e6) }
 }
 
 fn count(value: u64) -> String {

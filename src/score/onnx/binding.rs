@@ -18,10 +18,12 @@ use super::signature::{ElementKind, Form, ValueInfo, Width};
 use super::tensor::{Column, accepts, tensor};
 
 /// What the scores mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
     /// The probability of the positive class.
     Binary,
+    /// The probability of each of these classes.
+    Multiclass(Vec<String>),
     /// One number per row.
     Regression,
 }
@@ -37,6 +39,10 @@ pub struct Mapping {
     /// a sequence of maps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive: Option<Positive>,
+    /// The classes of the outputs of a multiclass model, in their order, when its file does not say them, or calls them
+    /// otherwise than the task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// For each input that is not named like a column: the column to feed to it, or the list of columns of a matrix.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Columns>,
@@ -136,12 +142,18 @@ impl Binding {
         &self.columns
     }
 
-    /// Scores `rows` rows: one value per row without nulls; NaN and infinities are what the model gave.
+    /// How many scores a row has: the classes of a multiclass task, else 1.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.reading.outputs()
+    }
+
+    /// Scores `rows` rows: for each output one value per row without nulls; NaN and infinities are what the model gave.
     ///
     /// # Errors
     /// When the columns are not those of [`Self::columns`] in number, length or type, hold values that the model
     /// has no form for, or when the model fails or does not give one score per row.
-    pub fn score(&self, columns: &[ArrayRef], rows: usize) -> Result<Float64Array> {
+    pub fn score(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<Float64Array>> {
         ensure!(
             columns.len() == self.columns.len(),
             "{} columns given to a model of {}",
@@ -152,7 +164,7 @@ impl Binding {
             ensure!(column.len() == rows, "column `{name}` has {} values for {rows} rows", column.len());
         }
         if rows == 0 {
-            return Ok(Float64Array::from(Vec::<f64>::new()));
+            return Ok(vec![Float64Array::from(Vec::<f64>::new()); self.outputs()]);
         }
         let inputs = self.feeds.iter().map(|feed| self.input(feed, columns, rows)).collect::<Result<Vec<_>>>()?;
         self.onnx.run(inputs, &self.reading.output, |value| self.reading.read(value, rows))

@@ -1,4 +1,7 @@
-//! Which output of a model holds the scores, and how one score per row is read from it.
+//! Which output of a model holds the scores, and how the scores of a row are read from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use anyhow::{Context, Result, bail, ensure};
 use arrow::array::Float64Array;
@@ -18,6 +21,17 @@ pub struct Reading {
     pub output: String,
     task: Task,
     positive: Option<Positive>,
+    /// For each class of a multiclass task, where the model keeps it.
+    classes: Vec<Class>,
+}
+
+/// Where a model keeps the probability of a class.
+#[derive(Debug, Clone, PartialEq)]
+struct Class {
+    /// The column of a matrix.
+    column: usize,
+    /// The key of a map.
+    key: String,
 }
 
 impl Reading {
@@ -27,12 +41,23 @@ impl Reading {
     /// When this does not follow from the model; the message says which key of the spec settles it.
     pub fn settle(signature: &Signature, task: Task, mapping: &Mapping) -> Result<Self> {
         let positive = mapping.positive.clone();
-        ensure!(task == Task::Binary || positive.is_none(), "`positive:` is for classifiers: remove it");
+        ensure!(task == Task::Binary || positive.is_none(), "`positive:` is for classifiers of two classes: remove it");
         let output = match &mapping.output {
-            Some(name) => named(&signature.outputs, name, task)?,
-            None => inferred(&signature.outputs, task)?,
+            Some(name) => named(&signature.outputs, name, &task)?,
+            None => inferred(&signature.outputs, &task)?,
         };
-        let reading = Self { output: output.name.clone(), task, positive };
+        if let Task::Multiclass(names) = &task {
+            let is_maps = matches!(output.form, Form::Maps { .. });
+            // Other lists than of these classes are of parts that a classifier is made of, one against the others.
+            let own = signature.classes.as_deref().filter(|own| own.len() == names.len());
+            let classes = classes(&output.name, names, own, &mapping.classes, is_maps)?;
+            let reading = Self { output: output.name.clone(), task, positive, classes };
+            if let Form::Tensor { width: Width::Fixed(width), .. } = output.form {
+                reading.refuse_width(width)?;
+            }
+            return Ok(reading);
+        }
+        let reading = Self { output: output.name.clone(), task, positive, classes: Vec::new() };
         match &output.form {
             Form::Tensor { width: Width::Fixed(width), .. } => reading.column(*width).map(drop)?,
             Form::Maps { key: ElementKind::Text, .. } if reading.positive.is_none() => {
@@ -45,6 +70,21 @@ impl Reading {
         }
         reading.refuse_unordered(signature, output)?;
         Ok(reading)
+    }
+
+    /// How many scores a row has.
+    pub fn outputs(&self) -> usize {
+        if let Task::Multiclass(classes) = &self.task { classes.len() } else { 1 }
+    }
+
+    fn refuse_width(&self, width: usize) -> Result<()> {
+        let classes = self.classes.len();
+        ensure!(
+            width == classes,
+            "output `{}` has {width} columns, and `model.classes` has {classes}: name another with `output:`",
+            self.output
+        );
+        Ok(())
     }
 
     /// The order of columns follows from numbers as classes (0, 1), and not from text.
@@ -63,7 +103,7 @@ impl Reading {
     /// Which of `width` columns holds the score.
     fn column(&self, width: usize) -> Result<usize> {
         let name = &self.output;
-        match (&self.positive, self.task, width) {
+        match (&self.positive, &self.task, width) {
             (None, _, 1) => Ok(0),
             (None, Task::Binary, 2) => Ok(1),
             (None, Task::Binary, _) => {
@@ -71,7 +111,7 @@ impl Reading {
                     "output `{name}` has {width} columns, one per class: say which is positive with `positive: <column>`"
                 )
             }
-            (None, Task::Regression, _) => {
+            (None, Task::Regression | Task::Multiclass(_), _) => {
                 bail!(
                     "output `{name}` has {width} values per row, and regression takes one: name another with `output:`"
                 )
@@ -91,27 +131,31 @@ impl Reading {
         }
     }
 
-    /// One score for each of `rows` rows of data, as the model gave it: NaN and infinities are kept.
+    /// For each output a score for each of `rows` rows of data, as the model gave it: NaN and infinities are kept.
     ///
     /// # Errors
     /// When the output has another number of rows than were fed, or is not what its declaration promised.
-    pub fn read(&self, value: &DynValue, rows: usize) -> Result<Float64Array> {
-        let mut scores = match value.dtype() {
+    pub fn read(&self, value: &DynValue, rows: usize) -> Result<Vec<Float64Array>> {
+        let scores = match value.dtype() {
             ValueType::Tensor { .. } => self.read_tensor(value)?,
             ValueType::Sequence(_) => self.read_maps(value)?,
             other => bail!("output `{}` holds {other}, not scores", self.output),
         };
-        let (found, fed) = (scores.len(), fed_rows(rows));
-        ensure!(
-            found == fed,
-            "output `{}` has {found} rows where {fed} were fed: a model must give one score per row",
-            self.output
-        );
-        scores.truncate(rows);
-        Ok(Float64Array::from(scores))
+        let fed = fed_rows(rows);
+        let whole = |mut scores: Vec<f64>| {
+            let found = scores.len();
+            ensure!(
+                found == fed,
+                "output `{}` has {found} rows where {fed} were fed: a model must give one score per row",
+                self.output
+            );
+            scores.truncate(rows);
+            Ok(Float64Array::from(scores))
+        };
+        scores.into_iter().map(whole).collect()
     }
 
-    fn read_tensor(&self, value: &DynValue) -> Result<Vec<f64>> {
+    fn read_tensor(&self, value: &DynValue) -> Result<Vec<Vec<f64>>> {
         match value.dtype().tensor_type().map(ElementKind::from) {
             Some(ElementKind::Float32) => self.pick::<f32>(value),
             Some(ElementKind::Float64) => self.pick::<f64>(value),
@@ -119,24 +163,34 @@ impl Reading {
         }
     }
 
-    fn pick<T: PrimitiveTensorElementType + Copy + Into<f64>>(&self, value: &DynValue) -> Result<Vec<f64>> {
+    fn pick<T: PrimitiveTensorElementType + Copy + Into<f64>>(&self, value: &DynValue) -> Result<Vec<Vec<f64>>> {
         let (shape, values) = value.try_extract_tensor::<T>()?;
         let width = match **shape {
             [_] => 1,
             [_, width] => usize::try_from(width)?,
             _ => bail!("output `{}` has the shape {shape:?}, not one row per row of data", self.output),
         };
-        let column = self.column(width)?;
-        Ok(values.iter().skip(column).step_by(width.max(1)).map(|score| (*score).into()).collect())
+        let columns = match &self.task {
+            Task::Multiclass(_) => {
+                self.refuse_width(width)?;
+                self.classes.iter().map(|class| class.column).collect()
+            }
+            Task::Binary | Task::Regression => vec![self.column(width)?],
+        };
+        let scores = |column| values.iter().skip(column).step_by(width.max(1)).map(|score| (*score).into()).collect();
+        Ok(columns.into_iter().map(scores).collect())
     }
 
-    fn read_maps(&self, value: &DynValue) -> Result<Vec<f64>> {
+    fn read_maps(&self, value: &DynValue) -> Result<Vec<Vec<f64>>> {
         let sequence = value.view().downcast::<DynSequenceValueType>()?;
-        let maps = sequence.try_extract_sequence::<DynMapValueType>()?;
-        maps.iter().map(|map| self.read_map(map)).collect()
+        let mut scores = vec![Vec::new(); self.outputs()];
+        for map in sequence.try_extract_sequence::<DynMapValueType>()? {
+            scores.iter_mut().zip(self.read_map(&map)?).for_each(|(scores, score)| scores.push(score));
+        }
+        Ok(scores)
     }
 
-    fn read_map(&self, map: &DynMap) -> Result<f64> {
+    fn read_map(&self, map: &DynMap) -> Result<Vec<f64>> {
         let ValueType::Map { key, value } = map.dtype() else {
             bail!("output `{}` holds {}, not scores", self.output, map.dtype())
         };
@@ -149,7 +203,10 @@ impl Reading {
         }
     }
 
-    fn of_number<T: Copy + Into<f64>>(&self, scores: &[(i64, T)]) -> Result<f64> {
+    fn of_number<T: Copy + Into<f64>>(&self, scores: &[(i64, T)]) -> Result<Vec<f64>> {
+        if matches!(self.task, Task::Multiclass(_)) {
+            return self.of_each(scores);
+        }
         let classes = || scores.iter().map(|(class, _)| class);
         let positive = match &self.positive {
             Some(Positive::Number(class)) => *class,
@@ -158,23 +215,32 @@ impl Reading {
             }
             _ => bail!("`positive:` must be a class of output `{}`: {}", self.output, one_of(classes())),
         };
-        self.of_class(scores, &positive)
+        Ok(vec![self.of_class(scores, &positive)?])
     }
 
-    fn of_text<T: Copy + Into<f64>>(&self, scores: &[(String, T)]) -> Result<f64> {
+    fn of_text<T: Copy + Into<f64>>(&self, scores: &[(String, T)]) -> Result<Vec<f64>> {
+        if matches!(self.task, Task::Multiclass(_)) {
+            return self.of_each(scores);
+        }
         let positive = match &self.positive {
             Some(Positive::Name(class)) => class.clone(),
             Some(Positive::Number(class)) => class.to_string(),
             None => String::new(),
         };
-        self.of_class(scores, &positive)
+        Ok(vec![self.of_class(scores, &positive)?])
     }
 
-    fn of_class<K: PartialEq + std::fmt::Display, T: Copy + Into<f64>>(
-        &self,
-        scores: &[(K, T)],
-        positive: &K,
-    ) -> Result<f64> {
+    /// The scores of the classes, in the order of the task, from a map that must have no others.
+    fn of_each<K: Display, T: Copy + Into<f64>>(&self, scores: &[(K, T)]) -> Result<Vec<f64>> {
+        let named = scores.iter().map(|(class, score)| (class.to_string(), *score)).collect::<BTreeMap<_, _>>();
+        let found = self.classes.iter().map(|class| named.get(&class.key).map(|score| (*score).into()));
+        match found.collect::<Option<Vec<f64>>>() {
+            Some(found) if found.len() == scores.len() => Ok(found),
+            _ => bail!("{}", other_classes(&self.output, named.keys(), self.classes.iter().map(|class| &class.key))),
+        }
+    }
+
+    fn of_class<K: PartialEq + Display, T: Copy + Into<f64>>(&self, scores: &[(K, T)], positive: &K) -> Result<f64> {
         let score = scores.iter().find(|(class, _)| class == positive).map(|(_, score)| (*score).into());
         score.with_context(|| {
             let classes = one_of(scores.iter().map(|(class, _)| class));
@@ -183,32 +249,77 @@ impl Reading {
     }
 }
 
+/// Where the model keeps each of the classes `names`: the file says its own classes, and `given` says which these are.
+fn classes(
+    output: &str,
+    names: &[String],
+    own: Option<&[String]>,
+    given: &[String],
+    is_maps: bool,
+) -> Result<Vec<Class>> {
+    let numbered = (0..names.len()).map(|number| number.to_string()).collect::<Vec<_>>();
+    let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+    // The names of the outputs in their order, in the words of the task.
+    let outputs = match (given, own) {
+        ([], Some(own)) => own,
+        ([], None) if is_maps => names,
+        ([], None) => {
+            ensure!(
+                sorted(names) == sorted(&numbered),
+                "which column of output `{output}` is of which class is not known from the model: \
+                 say so with `classes: [...]`, in the order of the columns"
+            );
+            &numbered
+        }
+        (given, _) => given,
+    };
+    ensure!(sorted(outputs) == sorted(names), "{}", other_classes(output, outputs, names));
+    let find = |name: &String| {
+        let column = outputs.iter().position(|output| output == name).unwrap_or_default();
+        Class { column, key: own.map_or(name, |own| &own[column]).clone() }
+    };
+    Ok(names.iter().map(find).collect())
+}
+
+fn other_classes(
+    output: &str,
+    found: impl IntoIterator<Item: Display>,
+    expected: impl IntoIterator<Item: Display>,
+) -> String {
+    format!(
+        "the classes of output `{output}` are {}, and those of `model.classes` are {}: \
+         if they are the same under other names, say so with `classes: [...]`, in the order of the model's",
+        one_of(found),
+        one_of(expected)
+    )
+}
+
 /// Whether an output can hold the scores of this task.
-fn fits(output: &ValueInfo, task: Task) -> bool {
+fn fits(output: &ValueInfo, task: &Task) -> bool {
     match &output.form {
         Form::Tensor { kind, width, .. } => kind.is_float() && !matches!(width, Width::Unfit(_)),
-        Form::Maps { value, .. } => value.is_float() && task == Task::Binary,
+        Form::Maps { value, .. } => value.is_float() && *task != Task::Regression,
         Form::Other(_) => false,
     }
 }
 
-fn named<'a>(outputs: &'a [ValueInfo], name: &str, task: Task) -> Result<&'a ValueInfo> {
+fn named<'a>(outputs: &'a [ValueInfo], name: &str, task: &Task) -> Result<&'a ValueInfo> {
     let output = outputs.iter().find(|output| output.name == name);
     let output = output.with_context(|| format!("the model has no output `{name}`: it has {}", one_of(outputs)))?;
     ensure!(fits(output, task), "output {output} holds no scores: the model has {}", one_of(outputs));
     Ok(output)
 }
 
-fn inferred(outputs: &[ValueInfo], task: Task) -> Result<&ValueInfo> {
+fn inferred<'a>(outputs: &'a [ValueInfo], task: &Task) -> Result<&'a ValueInfo> {
     let fitting: Vec<_> = outputs.iter().filter(|output| fits(output, task)).collect();
-    let likely = |output: &&ValueInfo| task == Task::Binary && output.name.to_lowercase().contains("prob");
+    let likely = |output: &&ValueInfo| *task != Task::Regression && output.name.to_lowercase().contains("prob");
     let probable: Vec<_> = fitting.iter().copied().filter(likely).collect();
     let output = match (fitting.as_slice(), probable.as_slice()) {
         ([output], _) | (_, [output]) => *output,
         ([], _) => bail!("no output of the model holds scores: it has {}", one_of(outputs)),
         _ => bail!("several outputs of the model may hold the scores: name one with `output:`, of {}", one_of(fitting)),
     };
-    let margin = task == Task::Binary && MARGINS.iter().any(|name| output.name.to_lowercase().contains(name));
+    let margin = *task != Task::Regression && MARGINS.iter().any(|name| output.name.to_lowercase().contains(name));
     ensure!(
         !margin,
         "output `{0}` seems to hold raw margins, not probabilities: export probabilities, or insist with `output: {0}`",

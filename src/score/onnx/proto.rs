@@ -1,4 +1,4 @@
-//! A look through the bytes of a model before ONNX Runtime sees them.
+//! A look through the bytes of a model before ONNX Runtime sees them: that it needs nothing else, and what its classes are.
 //!
 //! ONNX Runtime resolves external data against the current folder when a model is loaded from memory, so a hostile
 //! model could make it read files. This walk over the protobuf wire format (<https://protobuf.dev/programming-guides/encoding/>,
@@ -17,11 +17,12 @@ const TRUNCATED: &str = "the model is not a complete ONNX file: it is truncated,
 const EXTERNAL: &str = "the model keeps its weights in external data, which is never loaded: save it as one file \
                         (`onnx.save_model(model, path, save_as_external_data=False)`)";
 
-/// Checks that `bytes` are a whole ONNX model that needs nothing but itself.
+/// Checks that `bytes` are a whole ONNX model that needs nothing but itself. Returns the classes of a classifier, in the
+/// order of its outputs, where all the operators that list classes list the same.
 ///
 /// # Errors
 /// For empty, oversized, truncated and foreign files, and for models with external data.
-pub fn inspect(bytes: &[u8]) -> Result<()> {
+pub fn inspect(bytes: &[u8]) -> Result<Option<Vec<String>>> {
     ensure!(!bytes.is_empty(), "the model file is empty");
     ensure!(bytes.len() <= MAX_BYTES, "the model is larger than 2 GiB, the limit of an ONNX file");
     ensure!(
@@ -29,8 +30,10 @@ pub fn inspect(bytes: &[u8]) -> Result<()> {
         "the model file is a Git LFS pointer: fetch the model itself with `git lfs pull`"
     );
     ensure!(bytes.get(4..8) != Some(b"ORTM"), "the model is in ORT format: give the ONNX file it was made from");
-    ensure!(walk(bytes, Message::Model, 0)?, "the file is not an ONNX model: it holds no graph");
-    Ok(())
+    let mut classes = Vec::new();
+    ensure!(walk(bytes, Message::Model, 0, &mut classes)?, "the file is not an ONNX model: it holds no graph");
+    classes.dedup();
+    Ok(if classes.len() == 1 { classes.pop() } else { None })
 }
 
 /// The messages of `onnx.proto` that lead to tensors.
@@ -75,18 +78,40 @@ enum Value<'a> {
 }
 
 /// Walks one message and all it holds; whether it holds a graph.
-fn walk(mut bytes: &[u8], message: Message, depth: usize) -> Result<bool> {
+fn walk(mut bytes: &[u8], message: Message, depth: usize, classes: &mut Vec<Vec<String>>) -> Result<bool> {
     ensure!(depth < MAX_DEPTH, "the model nests graphs more than {MAX_DEPTH} deep");
     let mut found = false;
     while !bytes.is_empty() {
         let (field, value) = next(&mut bytes).context(TRUNCATED)?;
         ensure!(!message.is_external(field, &value), EXTERNAL);
         if let (Some(child), Value::Bytes(inner)) = (message.child(field), value) {
-            walk(inner, child, depth + 1)?;
+            walk(inner, child, depth + 1, classes)?;
+            if matches!(child, Message::Attribute) {
+                classes.extend(class_labels(inner));
+            }
             found |= matches!(child, Message::Graph);
         }
     }
     Ok(found)
+}
+
+/// The classes that an attribute lists, as texts: `classlabels_ints`, `classlabels_int64s` or `classlabels_strings`.
+fn class_labels(mut attribute: &[u8]) -> Option<Vec<String>> {
+    let (mut is_named, mut labels) = (false, Vec::new());
+    while !attribute.is_empty() {
+        match next(&mut attribute)? {
+            (1, Value::Bytes(name)) => is_named = name.starts_with(b"classlabels_"),
+            (8, Value::Varint(number)) => labels.push(number.cast_signed().to_string()),
+            (8, Value::Bytes(mut packed)) => {
+                while !packed.is_empty() {
+                    labels.push(varint(&mut packed)?.cast_signed().to_string());
+                }
+            }
+            (9, Value::Bytes(text)) => labels.push(String::from_utf8_lossy(text).into_owned()),
+            _ => {}
+        }
+    }
+    (is_named && !labels.is_empty()).then_some(labels)
 }
 
 /// Takes one field off the front; `None` when the wire format is broken. Groups, long deprecated, count as broken.
@@ -161,6 +186,20 @@ mod tests {
             assert!(refusal(&model).contains("external data"));
         }
         assert!(inspect(&field(7, &field(5, &[0x70, 0]))).is_ok(), "the default location is inside the file");
+    }
+
+    #[test]
+    fn classes_are_those_that_all_operators_list() {
+        let attribute = |name: &[u8], values: &[u8]| field(1, &field(5, &[field(1, name), values.to_vec()].concat()));
+        let classes = |nodes: &[Vec<u8>]| inspect(&field(7, &nodes.concat())).unwrap();
+        let words = attribute(b"classlabels_strings", &[field(9, b"b"), field(9, b"a")].concat());
+        let apart = attribute(b"classlabels_int64s", &[8 << 3, 2, 8 << 3, 5]);
+        let packed = attribute(b"classlabels_ints", &field(8, &[2, 5]));
+        let others = attribute(b"nodes_values", &field(8, &[1]));
+        assert_eq!(classes(&[words.clone(), others]), Some(vec!["b".to_owned(), "a".to_owned()]));
+        assert_eq!(classes(&[apart.clone(), packed]), Some(vec!["2".to_owned(), "5".to_owned()]));
+        assert_eq!(classes(&[words, apart]), None);
+        assert_eq!(classes(&[]), None);
     }
 
     #[test]

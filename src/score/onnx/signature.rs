@@ -12,6 +12,9 @@ pub struct Signature {
     pub inputs: Vec<ValueInfo>,
     /// What comes out.
     pub outputs: Vec<ValueInfo>,
+    /// The classes of a classifier in the order of its outputs, where the file says them and says them only once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
 }
 
 /// One input or output, a `ValueInfoProto` of ONNX.

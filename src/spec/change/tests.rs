@@ -103,6 +103,7 @@ fn what_means_the_same_is_no_change() {
         &[("min: 0.70", "min: 7.0e-1")],
         &[("max_flips: 12%", "max_flips: 0.12")],
         &[("tier: medium\n", "tier: medium\n  threshold: 0.5\n")],
+        &[("tier: medium\n", "tier: medium\n  threshold: { candidate: 0.5, baseline: 0.5 }\n")],
         &[("min_rows: 200\n", "min_rows: 200\n  min_positives: 20\n  false_ship: 0.05\n")],
         &[("  on_inconclusive: { overall: fail, slice: warn }\n", "")],
         &[("min: 0.70,", "min: 0.70, data: test, severity: block,")],
@@ -140,6 +141,16 @@ fn the_model() {
         (&[("name: flights", "name: planes")], &[("model.name", Weakening)], &[("model.name", Weakening)]),
         (
             &[("medium\n", "medium\n  threshold: 0.4\n")],
+            &[("model.threshold", Weakening)],
+            &[("model.threshold", Weakening)],
+        ),
+        (
+            &[("medium\n", "medium\n  threshold: { candidate: 0.4, baseline: 0.5 }\n")],
+            &[("model.threshold", Weakening)],
+            &[("model.threshold", Weakening)],
+        ),
+        (
+            &[("medium\n", "medium\n  threshold: { share: 0.1 }\n")],
             &[("model.threshold", Weakening)],
             &[("model.threshold", Weakening)],
         ),
@@ -439,6 +450,27 @@ fn the_limits_of_checks() {
             &[("checks.drift.prediction.max_distance", Weakening)],
         ),
     ]);
+}
+
+/// A margin that becomes wider, a cap on gains that is raised or gone, and one kind of margin for another.
+#[test]
+fn both_ends_of_a_margin_and_the_cap_on_gains() {
+    let base = edited(&[("max_rise: 1%", "within: 1%, suspicious_gain: 10%"), ("max_drop: 0.02", "within: 0.02")]);
+    let of = |key: &str| format!("checks.performance.regression[metric=log_loss].{key}");
+    let (within, gain) = (of("within"), of("suspicious_gain"));
+    let backtest = "checks.backtest[metric=roc_auc].within".to_owned();
+    for (from, to, path) in [
+        ("within: 1%", "within: 2%", &within),
+        ("within: 0.02", "within: 0.03", &backtest),
+        ("suspicious_gain: 10%", "suspicious_gain: 11%", &gain),
+        (", suspicious_gain: 10%", "", &gain),
+    ] {
+        let head = base.replace(from, to);
+        expect(&base, &head, &[(path.as_str(), Weakening)]);
+        expect(&head, &base, &[(path.as_str(), Tightening)]);
+    }
+    let one_end = base.replace("within: 1%", "max_rise: 1%");
+    expect(&base, &one_end, &[(&within, Weakening), (&of("max_rise"), Tightening)]);
 }
 
 #[test]

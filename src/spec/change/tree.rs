@@ -10,7 +10,7 @@ use super::rule::{self, FIXED, Rule, TAKES_OVER};
 use crate::spec::event::overlap;
 use crate::spec::problem::Path;
 use crate::spec::source::quoted;
-use crate::spec::written::{AllOrNone, Data, Slice, Slices};
+use crate::spec::written::{AllOrNone, Data, Slice, Slices, Threshold};
 use crate::spec::{Spec, grouping, matches};
 
 /// Characters of a name that a path repeats as they are.
@@ -98,6 +98,11 @@ impl<'s> Side<'s> {
         let written = written.unwrap_or_else(|_| self.spec.document.value().clone());
         let mut sections = written.as_object().cloned().unwrap_or_default();
         sections.retain(|section, _| section != "slices" && section != "checks");
+        if let Some(Threshold::PerModel(each)) = self.spec.written.model.threshold
+            && each.candidate == each.baseline
+        {
+            sections["model"]["threshold"] = json!(each.candidate);
+        }
         sections.insert("data".to_owned(), self.data());
         sections.insert("suites".to_owned(), self.suites());
         sections

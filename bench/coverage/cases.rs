@@ -1,0 +1,268 @@
+//! The intervals whose coverage is measured, one line each, and how it is measured.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZero;
+
+use modelgate::measure::{Answer, distance, measure};
+use modelgate::stats::random::seed;
+use modelgate::stats::{Measurement, Metric, Source, Undefined};
+use serde::Serialize;
+
+use super::world::{Link, Rows, World};
+
+/// The error of each side of the intervals: together 95 %.
+pub(crate) const ALPHA_PER_SIDE: f64 = 0.025;
+
+const BINARY: World = World {
+    name: "AUC 0.80 and 0.78, 30 % positive",
+    link: Link::Logistic { prevalence: 0.3 },
+    skill: [1.19, 1.09],
+    shared: 0.8,
+    own: 0.6,
+    cluster: 0.0,
+    cluster_rows: 1,
+};
+
+const STRONG: World = World {
+    name: "AUC 0.95 and 0.94, 20 % positive",
+    link: Link::Logistic { prevalence: 0.2 },
+    skill: [2.33, 2.2],
+    ..BINARY
+};
+
+const EQUAL: World = World { name: "two models equally distributed", skill: [1.19, 1.19], ..BINARY };
+
+const CLUSTERED: World =
+    World { name: "clusters of 20 rows", shared: 0.7, own: 0.5, cluster: 0.5, cluster_rows: 20, ..BINARY };
+
+const NORMAL: World = World { name: "normal errors", link: Link::Normal, skill: [0.0, 0.3], ..BINARY };
+
+const LAPLACE: World = World { name: "double exponential errors", link: Link::Laplace, ..NORMAL };
+
+const CLUSTERED_ERRORS: World =
+    World { name: "normal errors, clusters of 20 rows", cluster: 0.5, cluster_rows: 20, ..NORMAL };
+
+/// What an interval is about.
+#[derive(Debug, Clone)]
+pub(crate) enum Asked {
+    /// A metric of the first model.
+    One(Metric),
+    /// The metric of the second model minus that of the first.
+    Difference(Metric),
+    /// The Kolmogorov-Smirnov distance between the scores of the two.
+    Distance,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(metric) => f.write_str(&metric.name()),
+            Self::Difference(metric) => write!(f, "difference of {}", metric.name()),
+            Self::Distance => f.write_str("distance"),
+        }
+    }
+}
+
+/// An interval whose coverage is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    /// The method, as records name it.
+    pub(crate) method: &'static str,
+    /// What the interval is about.
+    pub(crate) asked: Asked,
+    /// Where the rows come from.
+    pub(crate) world: World,
+    /// Whether the interval knows of the clusters.
+    pub(crate) clustered: bool,
+    /// The rows from which on the method is said to keep its promise.
+    pub(crate) smallest: u64,
+}
+
+fn case(method: &'static str, asked: Asked, world: World, smallest: u64) -> Case {
+    Case { method, asked, world, clustered: false, smallest }
+}
+
+fn clustered(method: &'static str, asked: Asked, world: World, smallest: u64) -> Case {
+    Case { clustered: true, ..case(method, asked, world, smallest) }
+}
+
+use Asked::{Difference, Distance, One};
+
+/// Every interval, one line each.
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case("clopper-pearson", One(Metric::Accuracy), BINARY, 100),
+        case("clopper-pearson", One(Metric::Accuracy), STRONG, 100),
+        case("clopper-pearson", One(Metric::Precision), BINARY, 100),
+        case("clopper-pearson", One(Metric::Recall), BINARY, 100),
+        case("clopper-pearson", One(Metric::F1), BINARY, 100),
+        case("wilson", One(Metric::Accuracy), BINARY, 5000),
+        case("tango", Difference(Metric::Accuracy), BINARY, 100),
+        case("tango", Difference(Metric::Accuracy), STRONG, 100),
+        case("tango", Difference(Metric::Recall), BINARY, 100),
+        case("delta", Difference(Metric::Precision), BINARY, 100),
+        case("delta", Difference(Metric::Precision), STRONG, 100),
+        case("delta", Difference(Metric::F1), BINARY, 100),
+        case("delta", Difference(Metric::F1), STRONG, 100),
+        case("delta", One(Metric::LogLoss), BINARY, 100),
+        case("delta", One(Metric::LogLoss), STRONG, 200),
+        case("delta", Difference(Metric::LogLoss), BINARY, 100),
+        case("delta", Difference(Metric::LogLoss), STRONG, 100),
+        case("delta", One(Metric::Brier), BINARY, 100),
+        case("delta", Difference(Metric::Brier), BINARY, 100),
+        case("delta", One(Metric::Mae), NORMAL, 100),
+        case("delta", One(Metric::Mae), LAPLACE, 100),
+        case("delta", Difference(Metric::Mae), NORMAL, 100),
+        case("delta", One(Metric::Rmse), NORMAL, 100),
+        case("delta", One(Metric::Rmse), LAPLACE, 500),
+        case("delta", Difference(Metric::Rmse), NORMAL, 100),
+        case("delta", Difference(Metric::Rmse), LAPLACE, 100),
+        case("delong", One(Metric::RocAuc), BINARY, 100),
+        case("delong", One(Metric::RocAuc), STRONG, 100),
+        case("delong-paired", Difference(Metric::RocAuc), BINARY, 100),
+        case("delong-paired", Difference(Metric::RocAuc), STRONG, 100),
+        clustered("obuchowski", One(Metric::RocAuc), CLUSTERED, 400),
+        clustered("obuchowski", Difference(Metric::RocAuc), CLUSTERED, 400),
+        clustered("delta-clustered", One(Metric::Accuracy), CLUSTERED, 400),
+        clustered("delta-clustered", Difference(Metric::Accuracy), CLUSTERED, 400),
+        clustered("delta-clustered", Difference(Metric::F1), CLUSTERED, 400),
+        clustered("delta-clustered", One(Metric::LogLoss), CLUSTERED, 400),
+        clustered("delta-clustered", Difference(Metric::LogLoss), CLUSTERED, 400),
+        clustered("delta-clustered", One(Metric::Rmse), CLUSTERED_ERRORS, 400),
+        clustered("delta-clustered", Difference(Metric::Rmse), CLUSTERED_ERRORS, 400),
+        case("simulated-band", Distance, EQUAL, 100),
+        case("simulated-band", Distance, STRONG, 100),
+    ]
+}
+
+/// What came of the replicates.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct Coverage {
+    /// Replicates.
+    pub(crate) replicates: u64,
+    /// Those in which there was an interval.
+    pub(crate) given: u64,
+    /// Those whose interval contains the truth.
+    pub(crate) covered: u64,
+    /// Those whose interval lies above the truth.
+    pub(crate) above: u64,
+    /// Those whose interval lies below the truth.
+    pub(crate) below: u64,
+    /// Those in which the interval that knows of no clusters contains the truth, where there are clusters.
+    pub(crate) naive: Option<u64>,
+    /// The methods that gave the intervals.
+    pub(crate) methods: BTreeMap<String, u64>,
+}
+
+impl Coverage {
+    /// The share of the intervals that contain the truth.
+    pub(crate) fn share(&self) -> f64 {
+        self.covered as f64 / self.given as f64
+    }
+
+    fn add(&mut self, other: Self) {
+        self.replicates += other.replicates;
+        self.given += other.given;
+        self.covered += other.covered;
+        self.above += other.above;
+        self.below += other.below;
+        self.naive = other.naive.map(|naive| naive + self.naive.unwrap_or(0)).or(self.naive);
+        for (method, count) in other.methods {
+            *self.methods.entry(method).or_default() += count;
+        }
+    }
+
+    fn take(&mut self, found: Result<(&'static str, (f64, f64)), Undefined>, truth: f64) {
+        self.replicates += 1;
+        let Ok((method, (low, high))) = found else { return };
+        self.given += 1;
+        self.covered += u64::from(low <= truth && truth <= high);
+        self.above += u64::from(low > truth);
+        self.below += u64::from(high < truth);
+        *self.methods.entry(method.to_owned()).or_default() += 1;
+    }
+}
+
+impl Case {
+    /// The truth.
+    ///
+    /// # Panics
+    /// When it is not defined, which would be a mistake in the table.
+    pub(crate) fn truth(&self) -> f64 {
+        let population = self.world.population();
+        match &self.asked {
+            Asked::One(metric) => self.value(&population, metric, &[1.0, 0.0]),
+            Asked::Difference(metric) => self.value(&population, metric, &[-1.0, 1.0]),
+            Asked::Distance => {
+                let columns = population.columns(self.world.task(), false);
+                distance(&population.summary(&columns), &columns, 0, 1, 0).expect("the world has a distance").value
+            }
+        }
+    }
+
+    /// How often the interval contains the truth.
+    pub(crate) fn coverage(&self, truth: f64, rows: u64, replicates: u64) -> Coverage {
+        let first = seed(&[self.method, &self.asked.to_string(), self.world.name, &rows.to_string()]);
+        let mut coverage = Coverage::default();
+        let one = |replicate: u64| {
+            let (seed, mut coverage) = (first.wrapping_add(replicate), Coverage::default());
+            let drawn = self.world.draw(seed, rows);
+            coverage.take(self.interval(&drawn, self.clustered, seed), truth);
+            if self.clustered {
+                let naive = self.interval(&drawn, false, seed);
+                let covers = naive.is_ok_and(|(_, (low, high))| low <= truth && truth <= high);
+                coverage.naive = Some(u64::from(covers));
+            }
+            coverage
+        };
+        in_parallel(replicates, one).into_iter().for_each(|part| coverage.add(part));
+        coverage
+    }
+
+    fn interval(&self, rows: &Rows, clustered: bool, seed: u64) -> Result<(&'static str, (f64, f64)), Undefined> {
+        let (metric, weights) = match &self.asked {
+            Asked::One(metric) => (metric, [1.0, 0.0]),
+            Asked::Difference(metric) => (metric, [-1.0, 1.0]),
+            Asked::Distance => {
+                let columns = rows.columns(self.world.task(), clustered);
+                let found = distance(&rows.summary(&columns), &columns, 0, 1, seed)?;
+                return Ok((found.method(), found.interval(ALPHA_PER_SIDE)));
+            }
+        };
+        let found = measured(rows, self.world, metric, clustered, &weights)?;
+        Ok((found.method.name(), found.interval(ALPHA_PER_SIDE)))
+    }
+
+    fn value(&self, population: &Rows, metric: &Metric, weights: &[f64]) -> f64 {
+        measured(population, self.world, metric, false, weights).expect("the world has this metric").value
+    }
+}
+
+/// A metric of the rows, weighted over the models.
+fn measured(
+    rows: &Rows,
+    world: World,
+    metric: &Metric,
+    clustered: bool,
+    weights: &[f64],
+) -> Result<Measurement, Undefined> {
+    let columns = rows.columns(world.task(), clustered);
+    match metric.source() {
+        Source::Moments => measure(metric, Answer::Moments(&rows.summary(&columns)), weights),
+        _ => measure(metric, Answer::Ranks(&rows.summary(&columns), &columns), weights),
+    }
+}
+
+/// What a function makes of the numbers from 0, in their order, whatever the number of processors.
+pub(crate) fn in_parallel<T: Send>(count: u64, one: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get) as u64;
+    let share = count.div_ceil(threads).max(1);
+    let part = |first: u64| (first..(first + share).min(count)).map(&one).collect::<Vec<_>>();
+    std::thread::scope(|scope| {
+        let part = &part;
+        let parts = (0..count).step_by(share as usize).map(|first| scope.spawn(move || part(first)));
+        let parts = parts.collect::<Vec<_>>().into_iter();
+        parts.flat_map(|part| part.join().expect("a replicate panicked")).collect()
+    })
+}

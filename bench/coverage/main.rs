@@ -1,0 +1,195 @@
+//! Keeps the promises of the statistics by simulation: `make coverage` writes `bench/coverage.json`, `bench/COVERAGE.md` and
+//! the power curves.
+#![expect(clippy::expect_used, clippy::print_stderr, reason = "it runs at a desk, and says what it does")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, context};
+use modelgate::stats::Metric;
+use modelgate::stats::distribution::Reference;
+use modelgate::stats::proportion::Proportion;
+use serde::Serialize;
+
+mod cases;
+mod chart;
+mod gates;
+mod world;
+
+use cases::{Asked, Case, Coverage};
+use gates::{Candidate, GATES, Gate, Margin, Promise, Verdicts};
+
+/// Replicates of an interval: the Monte-Carlo error of a coverage of 95 % is then 0.2 %.
+const REPLICATES: u64 = 10_000;
+/// Replicates of a simulated band, each of which is itself a simulation: 0.5 %.
+const REPLICATES_OF_BANDS: u64 = 2_000;
+/// Replicates of a point of a power curve: it is known to five points at worst.
+const REPLICATES_OF_POWER: u64 = 100;
+/// Rows of a gate, over nineteen slices.
+const ROWS_OF_GATES: u64 = 3_800;
+
+/// What a nominal 95 % has to be.
+const KEPT: std::ops::RangeInclusive<f64> = 0.935..=0.965;
+
+#[derive(Serialize)]
+struct Results {
+    intervals: Vec<Interval>,
+    gates: Vec<Judged>,
+    power: Vec<Power>,
+}
+
+#[derive(Serialize)]
+struct Interval {
+    method: &'static str,
+    of: String,
+    world: &'static str,
+    clustered: bool,
+    smallest: u64,
+    rows: u64,
+    truth: f64,
+    share: f64,
+    error: f64,
+    kept: bool,
+    naive_share: Option<f64>,
+    #[serde(flatten)]
+    coverage: Coverage,
+}
+
+#[derive(Serialize)]
+struct Judged {
+    gate: &'static str,
+    rows: u64,
+    promise: Promise,
+    verdicts: Verdicts,
+    /// The share that the promise is about, with its 95 % interval.
+    share: (f64, f64, f64),
+    kept: bool,
+}
+
+#[derive(Serialize)]
+struct Power {
+    rows: u64,
+    /// What the candidate loses of ROC AUC in truth.
+    loss: f64,
+    verdicts: Verdicts,
+}
+
+fn main() {
+    let results = Results { intervals: intervals(), gates: gates(), power: power() };
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench");
+    let json = serde_json::to_string_pretty(&results).expect("numbers are finite");
+    write(&bench.join("coverage.json"), &(json + "\n"));
+    let written = fs::read_to_string(bench.join("coverage/COVERAGE.md.jinja")).expect("the template is there");
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("a usual syntax");
+    let mut environment = Environment::new();
+    environment.set_syntax(syntax);
+    environment.add_filter("percent", |share: f64| format!("{:.1}", 100.0 * share));
+    let shown = context! { results => Value::from(Serde(&results)) };
+    write(&bench.join("COVERAGE.md"), &environment.render_str(&written, shown).expect("the template fits"));
+    let curve = |of: fn(&Verdicts) -> u64| lines(&results.power, of);
+    let fails = curve(|verdicts| verdicts.fail);
+    let held = curve(|verdicts| verdicts.replicates() - verdicts.ships());
+    let across = "true loss of ROC AUC; 0.01 is allowed";
+    write(&bench.join("power-fails.svg"), &chart::shares("How often the gate fails", across, &fails));
+    write(&bench.join("power-held.svg"), &chart::shares("How often the gate does not let through", across, &held));
+}
+
+fn write(path: &PathBuf, text: &str) {
+    fs::write(path, text).expect("the folder can be written");
+}
+
+fn intervals() -> Vec<Interval> {
+    let mut found = Vec::new();
+    for case in &cases::cases() {
+        let (started, truth) = (Instant::now(), case.truth());
+        for rows in [case.smallest, 10 * case.smallest] {
+            found.push(interval(case, truth, rows));
+        }
+        eprintln!("{} of {}: {:.1} s", case.method, case.asked, started.elapsed().as_secs_f64());
+    }
+    found
+}
+
+fn interval(case: &Case, truth: f64, rows: u64) -> Interval {
+    let replicates = if matches!(case.asked, Asked::Distance) { REPLICATES_OF_BANDS } else { REPLICATES };
+    let coverage = case.coverage(truth, rows, replicates);
+    let share = coverage.share();
+    let may_be_wide = case.method == "clopper-pearson" || matches!(case.asked, Asked::Distance) && truth > 0.0;
+    let too_wide = if may_be_wide { 1.0 } else { *KEPT.end() };
+    Interval {
+        method: case.method,
+        of: case.asked.to_string(),
+        world: case.world.name,
+        clustered: case.clustered,
+        smallest: case.smallest,
+        rows,
+        truth,
+        share,
+        error: (share * (1.0 - share) / coverage.given as f64).sqrt(),
+        kept: (*KEPT.start()..=too_wide).contains(&share),
+        naive_share: coverage.naive.map(|naive| naive as f64 / coverage.replicates as f64),
+        coverage,
+    }
+}
+
+fn gates() -> Vec<Judged> {
+    let judged = |gate: &Gate| {
+        let started = Instant::now();
+        let verdicts = gate.run(ROWS_OF_GATES);
+        eprintln!("{}: {verdicts:?} {:.1} s", gate.name, started.elapsed().as_secs_f64());
+        let (count, most) = match gate.promise {
+            Promise::SeldomFails => (verdicts.fail, Some(0.05)),
+            Promise::SeldomShips => (verdicts.ships(), Some(0.05)),
+            Promise::AlwaysPasses => (verdicts.replicates() - verdicts.pass, Some(0.0)),
+            Promise::Nothing => (verdicts.ships(), None),
+        };
+        let share = Proportion { successes: count as f64, trials: verdicts.replicates() as f64 };
+        let (low, high) = share.interval(Reference::Normal.critical(0.025));
+        let value = share.successes / share.trials;
+        let kept = most.is_none_or(|most| low <= most);
+        Judged {
+            gate: gate.name,
+            rows: ROWS_OF_GATES,
+            promise: gate.promise,
+            verdicts,
+            share: (value, low, high),
+            kept,
+        }
+    };
+    GATES.iter().map(judged).collect()
+}
+
+fn power() -> Vec<Power> {
+    let mut found = Vec::new();
+    for rows in [1_900, 7_600, 30_400] {
+        for lost in [0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4] {
+            let candidate = Candidate::Worse(lost);
+            let gate = Gate {
+                name: "power",
+                candidate,
+                margin: Margin::Of(0.01),
+                slices_may_warn: true,
+                promise: Promise::Nothing,
+                replicates: REPLICATES_OF_POWER,
+            };
+            // No loss is 0, and not -0.
+            let loss = (candidate.loss(&Metric::RocAuc) * 1e4).round() / 1e4 + 0.0;
+            found.push(Power { rows, loss, verdicts: gate.run(rows) });
+        }
+    }
+    found
+}
+
+fn lines(power: &[Power], of: fn(&Verdicts) -> u64) -> Vec<chart::Line> {
+    let share = |power: &Power| of(&power.verdicts) as f64 / power.verdicts.replicates() as f64;
+    power
+        .chunk_by(|left, right| left.rows == right.rows)
+        .map(|same| chart::Line {
+            name: format!("{} rows", same[0].rows),
+            points: same.iter().map(|power| (power.loss, share(power))).collect(),
+        })
+        .collect()
+}
