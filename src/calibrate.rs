@@ -166,7 +166,20 @@ pub struct LeftOut {
 }
 
 impl Verdicts {
-    fn take(&mut self, verdict: Verdict) {
+    /// How many were counted.
+    #[must_use]
+    pub fn replicates(&self) -> u64 {
+        self.ships() + self.inconclusive + self.fail
+    }
+
+    /// How many let the candidate through.
+    #[must_use]
+    pub fn ships(&self) -> u64 {
+        self.pass + self.warn
+    }
+
+    /// Counts one more.
+    pub fn take(&mut self, verdict: Verdict) {
         *match verdict {
             Verdict::Pass => &mut self.pass,
             Verdict::Warn => &mut self.warn,
@@ -487,7 +500,7 @@ fn summed(candidate: Candidate, judged: Vec<Judgement>, beyond: &[Statement]) ->
         verdicts,
         fails: rate(verdicts.fail),
         inconclusive: rate(verdicts.inconclusive),
-        held: rate(verdicts.fail + verdicts.inconclusive),
+        held: rate(splits - verdicts.ships()),
         claims,
         beyond: beyond.iter().map(|statement| id(statement.check, &statement.evidence.subject)).collect(),
     }

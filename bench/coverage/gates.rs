@@ -1,6 +1,7 @@
 //! Whole gates of sixty claims, judged by the code that judges in earnest: three metrics, correlated as they are on the
 //! same rows, over all rows and nineteen slices.
 
+use modelgate::calibrate::Verdicts;
 use modelgate::evidence::{Evidence, Finding, Subject, allowed};
 use modelgate::measure::{Answer, measure};
 use modelgate::spec::limit::Amount;
@@ -9,7 +10,7 @@ use modelgate::stats::bound::{Bound, Test};
 use modelgate::stats::random::seed;
 use modelgate::stats::{Direction, Measurement, Metric, Source, Undefined};
 use modelgate::summaries::{Columns, Moments, Ranks};
-use modelgate::verdict::{self, Statement, Verdict};
+use modelgate::verdict::{self, Statement};
 use serde::Serialize;
 
 use super::cases::in_parallel;
@@ -139,40 +140,6 @@ pub(crate) const GATES: &[Gate] = &[
         replicates: 1_000,
     },
 ];
-
-/// What came of the replicates.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub(crate) struct Verdicts {
-    /// Passed.
-    pub(crate) pass: u64,
-    /// Let through with a warning.
-    pub(crate) warn: u64,
-    /// Held up, since it cannot be said.
-    pub(crate) inconclusive: u64,
-    /// Failed.
-    pub(crate) fail: u64,
-}
-
-impl Verdicts {
-    /// Replicates.
-    pub(crate) fn replicates(&self) -> u64 {
-        self.pass + self.warn + self.inconclusive + self.fail
-    }
-
-    /// Those in which the candidate is let through.
-    pub(crate) fn ships(&self) -> u64 {
-        self.pass + self.warn
-    }
-
-    fn take(&mut self, verdict: Verdict) {
-        *match verdict {
-            Verdict::Pass => &mut self.pass,
-            Verdict::Warn => &mut self.warn,
-            Verdict::Inconclusive => &mut self.inconclusive,
-            Verdict::Fail => &mut self.fail,
-        } += 1;
-    }
-}
 
 impl Gate {
     /// Judges its replicates, of so many rows each.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
+use modelgate::calibrate::Verdicts;
 use modelgate::stats::Metric;
 use modelgate::stats::distribution::Reference;
 use modelgate::stats::proportion::Proportion;
@@ -20,7 +21,7 @@ mod gates;
 mod world;
 
 use cases::{Asked, Case, Coverage};
-use gates::{Candidate, GATES, Gate, Margin, Promise, Verdicts};
+use gates::{Candidate, GATES, Gate, Margin, Promise};
 
 /// Replicates of an interval: the Monte-Carlo error of a coverage of 95 % is then 0.2 %.
 const REPLICATES: u64 = 10_000;
