@@ -9,6 +9,7 @@ pub mod bisection;
 pub mod bootstrap;
 pub mod bound;
 pub mod calibration;
+pub mod calibration_error;
 pub mod confusion;
 pub mod curve;
 pub mod decision;

@@ -5,8 +5,9 @@ use std::fmt;
 use std::num::NonZero;
 
 use modelgate::measure::{Answer, distance, measure};
+use modelgate::stats::metric::KappaWeights;
 use modelgate::stats::random::seed;
-use modelgate::stats::{Measurement, Metric, Source, Undefined};
+use modelgate::stats::{Direction, Measurement, Metric, Source, Undefined};
 use serde::Serialize;
 
 use super::world::{Link, Rows, World};
@@ -22,6 +23,9 @@ const BINARY: World = World {
     own: 0.6,
     cluster: 0.0,
     cluster_rows: 1,
+    confidence: [1.0; 2],
+    weighted: false,
+    top_share: None,
 };
 
 const STRONG: World = World {
@@ -42,6 +46,24 @@ const LAPLACE: World = World { name: "double exponential errors", link: Link::La
 
 const CLUSTERED_ERRORS: World =
     World { name: "normal errors, clusters of 20 rows", cluster: 0.5, cluster_rows: 20, ..NORMAL };
+
+const OVERCONFIDENT: World =
+    World { name: "AUC 0.80 and 0.78, too sure of themselves", confidence: [1.5; 2], ..BINARY };
+
+const ONE_OVERCONFIDENT: World =
+    World { name: "AUC 0.80 and 0.78, the second too sure of itself", confidence: [1.0, 1.5], ..BINARY };
+
+const WEIGHTED: World = World { name: "AUC 0.80 and 0.78, weighted rows", weighted: true, ..BINARY };
+
+const TOP: World = World { name: "AUC 0.80 and 0.78, the top 20 % decided for 1", top_share: Some(0.2), ..BINARY };
+
+const LOGNORMAL: World =
+    World { name: "log-normal labels and errors", link: Link::Lognormal, skill: [0.0, 0.1], ..BINARY };
+
+const CLASSES: World =
+    World { name: "three classes, 50, 30 and 20 %", link: Link::Softmax, skill: [1.5, 1.4], ..BINARY };
+
+const RANKED: World = World { name: "groups of ten rows", link: Link::Ranked, skill: [1.0, 0.9], ..BINARY };
 
 /// What an interval is about.
 #[derive(Debug, Clone)]
@@ -89,6 +111,16 @@ fn clustered(method: &'static str, asked: Asked, world: World, smallest: u64) ->
 
 use Asked::{Difference, Distance, One};
 
+const COST: Metric = Metric::Cost { false_positive: 1.0, false_negative: 5.0, true_positive: 0.0, true_negative: 0.0 };
+
+const KAPPA: Metric = Metric::CohenKappa { weights: KappaWeights::Quadratic };
+
+/// What a decision for 1 earns. The expressions stand for the arrays that [`Rows::sums`] makes.
+fn ratio() -> Metric {
+    let [name, numerator, denominator] = ["earned per decision", "earned", "decision"].map(str::to_owned);
+    Metric::Ratio { name, numerator, denominator, better: Direction::Higher }
+}
+
 /// Every interval, one line each.
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -131,6 +163,97 @@ pub(crate) fn cases() -> Vec<Case> {
         clustered("delta-clustered", Difference(Metric::LogLoss), CLUSTERED, 400),
         clustered("delta-clustered", One(Metric::Rmse), CLUSTERED_ERRORS, 400),
         clustered("delta-clustered", Difference(Metric::Rmse), CLUSTERED_ERRORS, 400),
+        case("delta", One(Metric::BalancedAccuracy), BINARY, 100),
+        case("delta", One(Metric::FBeta { beta: 2.0 }), BINARY, 100),
+        case("delta", One(Metric::MatthewsCorrelation), BINARY, 100),
+        case("delta", One(Metric::MatthewsCorrelation), STRONG, 100),
+        case("delta", Difference(Metric::MatthewsCorrelation), BINARY, 100),
+        case("delta", One(Metric::Informedness), BINARY, 100),
+        case("delta", Difference(Metric::Informedness), STRONG, 100),
+        case("delta", One(COST), BINARY, 200),
+        case("delta", Difference(COST), BINARY, 100),
+        case("delta", One(ratio()), BINARY, 100),
+        case("delta", Difference(ratio()), BINARY, 100),
+        case("delta", One(Metric::Accuracy), WEIGHTED, 100),
+        case("delta", One(Metric::F1), WEIGHTED, 100),
+        case("delta", Difference(Metric::LogLoss), WEIGHTED, 100),
+        case("delong", One(Metric::RocAuc), WEIGHTED, 100),
+        case("delong-paired", Difference(Metric::RocAuc), WEIGHTED, 100),
+        case("clopper-pearson", One(Metric::Precision), TOP, 100),
+        case("clopper-pearson", One(Metric::Recall), TOP, 100),
+        case("delta", Difference(Metric::F1), TOP, 100),
+        case("delta", One(Metric::AveragePrecision), BINARY, 1000),
+        case("delta", One(Metric::AveragePrecision), STRONG, 1000),
+        case("delta", Difference(Metric::AveragePrecision), BINARY, 1000),
+        case("delta", Difference(Metric::AveragePrecision), STRONG, 1000),
+        case("delta", One(Metric::BrierSkill), BINARY, 100),
+        case("delta", Difference(Metric::BrierSkill), BINARY, 100),
+        case("delta", One(Metric::CalibrationRatio), BINARY, 100),
+        case("delta", One(Metric::CalibrationRatio), OVERCONFIDENT, 100),
+        case("delta", One(Metric::CalibrationSlope), BINARY, 100),
+        case("delta", One(Metric::CalibrationSlope), OVERCONFIDENT, 100),
+        case("delta", One(Metric::CalibrationIntercept), BINARY, 100),
+        case("delta", One(Metric::CalibrationIntercept), OVERCONFIDENT, 100),
+        case("delta", One(Metric::ExpectedCalibrationError { bins: 10 }), BINARY, 1000),
+        case("delta", One(Metric::ExpectedCalibrationError { bins: 10 }), OVERCONFIDENT, 1000),
+        case("delta", Difference(Metric::ExpectedCalibrationError { bins: 10 }), BINARY, 1000),
+        case("delta", Difference(Metric::ExpectedCalibrationError { bins: 10 }), OVERCONFIDENT, 1000),
+        case("delta", Difference(Metric::ExpectedCalibrationError { bins: 10 }), ONE_OVERCONFIDENT, 1000),
+        case("delta", One(Metric::R2), NORMAL, 100),
+        case("delta", One(Metric::ExplainedVariance), NORMAL, 100),
+        case("delta", Difference(Metric::R2), NORMAL, 100),
+        case("delta", One(Metric::MeanError), NORMAL, 100),
+        case("delta", One(Metric::PinballLoss { quantile: 0.9 }), NORMAL, 100),
+        case("delta", One(Metric::Rmsle), LOGNORMAL, 100),
+        case("delta", One(Metric::Mape), LOGNORMAL, 100),
+        case("delta", One(Metric::Smape), LOGNORMAL, 100),
+        case("delta", One(Metric::PoissonDeviance), LOGNORMAL, 500),
+        case("delta", One(Metric::GammaDeviance), LOGNORMAL, 500),
+        case("delta", Difference(Metric::PoissonDeviance), LOGNORMAL, 500),
+        case("clopper-pearson", One(Metric::Accuracy), CLASSES, 100),
+        case("tango", Difference(Metric::Accuracy), CLASSES, 100),
+        case("delta", One(Metric::MacroF1), CLASSES, 100),
+        case("delta", Difference(Metric::MacroF1), CLASSES, 100),
+        case("delta", One(Metric::BalancedAccuracy), CLASSES, 100),
+        case("delta", One(Metric::WeightedF1), CLASSES, 100),
+        case("delta", One(Metric::MatthewsCorrelation), CLASSES, 100),
+        case("delta", Difference(Metric::MatthewsCorrelation), CLASSES, 100),
+        case("delta", One(KAPPA), CLASSES, 100),
+        case("delta", One(Metric::LogLoss), CLASSES, 100),
+        case("delta", Difference(Metric::LogLoss), CLASSES, 100),
+        case("delta", One(Metric::Brier), CLASSES, 100),
+        case("delta", One(Metric::RocAucOneVsRest), CLASSES, 100),
+        case("delta", Difference(Metric::RocAucOneVsRest), CLASSES, 100),
+        case("delta", One(Metric::RocAucOneVsOne), CLASSES, 100),
+        case("delta-clustered", One(Metric::Ndcg { k: 5 }), RANKED, 1000),
+        case("delta-clustered", Difference(Metric::Ndcg { k: 5 }), RANKED, 1000),
+        case("delta-clustered", One(Metric::MeanAveragePrecision { k: 5 }), RANKED, 1000),
+        case("delta-clustered", One(Metric::MeanReciprocalRank), RANKED, 1000),
+        case("delta-clustered", One(Metric::HitRate { k: 3 }), RANKED, 1000),
+        case("delta-clustered", Difference(Metric::HitRate { k: 3 }), RANKED, 1000),
+        case("delta-clustered", One(Metric::PrecisionAtK { k: 3 }), RANKED, 1000),
+        case("bootstrap", One(Metric::KolmogorovSmirnov), BINARY, 2000),
+        case("bootstrap", One(Metric::KolmogorovSmirnov), STRONG, 2000),
+        case("bootstrap", Difference(Metric::KolmogorovSmirnov), BINARY, 2000),
+        case("bootstrap", One(Metric::BestF1), BINARY, 2000),
+        case("bootstrap", Difference(Metric::BestF1), BINARY, 2000),
+        case("bootstrap", One(Metric::BestAccuracy), BINARY, 2000),
+        case("bootstrap", One(Metric::Lift { share: 0.1 }), BINARY, 2000),
+        case("bootstrap", Difference(Metric::Lift { share: 0.1 }), BINARY, 2000),
+        case("bootstrap", One(Metric::Gain { share: 0.1 }), BINARY, 2000),
+        case("bootstrap", One(Metric::PrecisionAtShare { share: 0.1 }), BINARY, 2000),
+        case("bootstrap", Difference(Metric::PrecisionAtShare { share: 0.1 }), BINARY, 2000),
+        case("bootstrap", One(Metric::RecallAtPrecision { precision: 0.6 }), BINARY, 2000),
+        case("bootstrap", Difference(Metric::RecallAtPrecision { precision: 0.6 }), BINARY, 2000),
+        case("bootstrap", One(Metric::SensitivityAtSpecificity { specificity: 0.9 }), BINARY, 2000),
+        case("bootstrap", Difference(Metric::SensitivityAtSpecificity { specificity: 0.9 }), BINARY, 2000),
+        case("bootstrap", One(Metric::MedianAbsoluteError), NORMAL, 2000),
+        case("bootstrap", Difference(Metric::MedianAbsoluteError), NORMAL, 2000),
+        case("bootstrap", One(Metric::ResidualQuantile { quantile: 0.9 }), NORMAL, 2000),
+        clustered("bootstrap-clustered", One(Metric::KolmogorovSmirnov), CLUSTERED, 2000),
+        clustered("bootstrap-clustered", One(Metric::Gain { share: 0.1 }), CLUSTERED, 2000),
+        clustered("delta-clustered", One(Metric::AveragePrecision), CLUSTERED, 2000),
+        clustered("delta-clustered", Difference(Metric::AveragePrecision), CLUSTERED, 2000),
         case("simulated-band", Distance, EQUAL, 100),
         case("simulated-band", Distance, STRONG, 100),
     ]
@@ -195,7 +318,7 @@ impl Case {
             Asked::One(metric) => self.value(&population, metric, &[1.0, 0.0]),
             Asked::Difference(metric) => self.value(&population, metric, &[-1.0, 1.0]),
             Asked::Distance => {
-                let columns = population.columns(self.world.task(), false);
+                let columns = self.world.columns(false);
                 distance(&population.summary(&columns), &columns, 0, 1, 0).expect("the world has a distance").value
             }
         }
@@ -225,7 +348,7 @@ impl Case {
             Asked::One(metric) => (metric, [1.0, 0.0]),
             Asked::Difference(metric) => (metric, [-1.0, 1.0]),
             Asked::Distance => {
-                let columns = rows.columns(self.world.task(), clustered);
+                let columns = self.world.columns(clustered);
                 let found = distance(&rows.summary(&columns), &columns, 0, 1, seed)?;
                 return Ok((found.method(), found.interval(ALPHA_PER_SIDE)));
             }
@@ -247,10 +370,14 @@ fn measured(
     clustered: bool,
     weights: &[f64],
 ) -> Result<Measurement, Undefined> {
-    let columns = rows.columns(world.task(), clustered);
+    let columns = world.columns(clustered);
     match metric.source() {
+        Source::Sums => measure(metric, Answer::Sums(&rows.sums(&columns)), weights),
+        Source::Moments if world.weighted || world.top_share.is_some() || world.link == Link::Softmax => {
+            measure(metric, Answer::Ranks(&rows.summary(&columns), &columns), weights)
+        }
         Source::Moments => measure(metric, Answer::Moments(&rows.summary(&columns)), weights),
-        _ => measure(metric, Answer::Ranks(&rows.summary(&columns), &columns), weights),
+        Source::Ranks => measure(metric, Answer::Ranks(&rows.summary(&columns), &columns), weights),
     }
 }
 

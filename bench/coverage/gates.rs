@@ -28,6 +28,9 @@ const EQUAL: World = World {
     own: 0.6,
     cluster: 0.0,
     cluster_rows: 1,
+    confidence: [1.0; 2],
+    weighted: false,
+    top_share: None,
 };
 
 /// A gate that is simulated.
@@ -232,7 +235,7 @@ impl Candidate {
 type Summaries = (Moments, Ranks, Columns);
 
 fn summaries(rows: &Rows) -> Summaries {
-    let columns = rows.columns(EQUAL.task(), false);
+    let columns = EQUAL.columns(false);
     (rows.summary(&columns), rows.summary(&columns), columns)
 }
 
@@ -269,8 +272,8 @@ impl Concat for [Rows] {
         let column = |of: fn(&Rows) -> &[f64]| self.iter().flat_map(|rows| of(rows).to_vec()).collect::<Vec<f64>>();
         Rows {
             labels: column(|rows| &rows.labels),
-            scores: [column(|rows| &rows.scores[0]), column(|rows| &rows.scores[1])],
-            clusters: Vec::new(),
+            scores: vec![column(|rows| &rows.scores[0]), column(|rows| &rows.scores[1])],
+            ..Rows::default()
         }
     }
 }

@@ -25,8 +25,10 @@ use gates::{Candidate, GATES, Gate, Margin, Promise};
 
 /// Replicates of an interval: the Monte-Carlo error of a coverage of 95 % is then 0.2 %.
 const REPLICATES: u64 = 10_000;
-/// Replicates of a simulated band, each of which is itself a simulation: 0.5 %.
+/// Replicates of a band, which is itself a simulation: 0.5 %.
 const REPLICATES_OF_BANDS: u64 = 2_000;
+/// Replicates of a bootstrap, which is a longer one: 0.7 %.
+const REPLICATES_OF_BOOTSTRAPS: u64 = 1_000;
 /// Replicates of a point of a power curve: it is known to five points at worst.
 const REPLICATES_OF_POWER: u64 = 100;
 /// Rows of a gate, over nineteen slices.
@@ -79,6 +81,46 @@ struct Power {
 }
 
 fn main() {
+    // `cargo bench` puts a flag of its own among the arguments.
+    let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench").collect::<Vec<_>>();
+    match arguments.as_slice() {
+        [] => measure_all(),
+        [text, numbers @ ..] => {
+            look(text, &numbers.iter().map(|number| number.parse().expect("a number")).collect::<Vec<_>>())
+        }
+    }
+}
+
+/// Prints the coverage of the intervals in whose line a text stands, with so many replicates, at these numbers of rows.
+fn look(text: &str, numbers: &[u64]) {
+    for case in &cases::cases() {
+        let line = format!("{} {} {}", case.method, case.asked, case.world.name);
+        if !line.contains(text) {
+            continue;
+        }
+        let (times, rows) =
+            numbers.split_first().map_or((replicates(case), [].as_slice()), |(first, rest)| (*first, rest));
+        let sizes = [case.smallest, 10 * case.smallest];
+        for &rows in if rows.is_empty() { &sizes } else { rows } {
+            let started = Instant::now();
+            let Interval { share, error, coverage, .. } = interval(case, case.truth(), rows, times);
+            let (above, below) =
+                (coverage.above as f64 / coverage.given as f64, coverage.below as f64 / coverage.given as f64);
+            eprintln!(
+                "{line}, {rows} rows: {:.1} +- {:.1} % ({:.1} above, {:.1} below), {} of {times} given, {:?}, {:.1} s",
+                100.0 * share,
+                100.0 * error,
+                100.0 * above,
+                100.0 * below,
+                coverage.given,
+                coverage.methods,
+                started.elapsed().as_secs_f64()
+            );
+        }
+    }
+}
+
+fn measure_all() {
     let results = Results { intervals: intervals(), gates: gates(), power: power() };
     let bench = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench");
     let json = serde_json::to_string_pretty(&results).expect("numbers are finite");
@@ -107,19 +149,17 @@ fn intervals() -> Vec<Interval> {
     for case in &cases::cases() {
         let (started, truth) = (Instant::now(), case.truth());
         for rows in [case.smallest, 10 * case.smallest] {
-            found.push(interval(case, truth, rows));
+            found.push(interval(case, truth, rows, replicates(case)));
         }
         eprintln!("{} of {}: {:.1} s", case.method, case.asked, started.elapsed().as_secs_f64());
     }
     found
 }
 
-fn interval(case: &Case, truth: f64, rows: u64) -> Interval {
-    let replicates = if matches!(case.asked, Asked::Distance) { REPLICATES_OF_BANDS } else { REPLICATES };
+fn interval(case: &Case, truth: f64, rows: u64, replicates: u64) -> Interval {
     let coverage = case.coverage(truth, rows, replicates);
     let share = coverage.share();
-    let may_be_wide = case.method == "clopper-pearson" || matches!(case.asked, Asked::Distance) && truth > 0.0;
-    let too_wide = if may_be_wide { 1.0 } else { *KEPT.end() };
+    let widest = if may_be_wide(case, truth) { 1.0 } else { *KEPT.end() };
     Interval {
         method: case.method,
         of: case.asked.to_string(),
@@ -130,9 +170,27 @@ fn interval(case: &Case, truth: f64, rows: u64) -> Interval {
         truth,
         share,
         error: (share * (1.0 - share) / coverage.given as f64).sqrt(),
-        kept: (*KEPT.start()..=too_wide).contains(&share),
+        kept: (*KEPT.start()..=widest).contains(&share),
         naive_share: coverage.naive.map(|naive| naive as f64 / coverage.replicates as f64),
         coverage,
+    }
+}
+
+fn replicates(case: &Case) -> u64 {
+    match case.method {
+        "bootstrap" | "bootstrap-clustered" => REPLICATES_OF_BOOTSTRAPS,
+        "simulated-band" => REPLICATES_OF_BANDS,
+        _ => REPLICATES,
+    }
+}
+
+/// Whether the interval is meant to be wider than it has to be: an exact one, and those that allow for a bias.
+fn may_be_wide(case: &Case, truth: f64) -> bool {
+    match &case.asked {
+        Asked::Distance => truth > 0.0,
+        Asked::One(metric) | Asked::Difference(metric) => {
+            case.method == "clopper-pearson" || matches!(metric, Metric::ExpectedCalibrationError { .. })
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::stats::metric::Metric;
 use crate::stats::sample::Sample;
 use crate::stats::undefined::Undefined;
 use crate::stats::weights::range;
-use crate::stats::{calibration, influence, order, probability, threshold};
+use crate::stats::{calibration, calibration_error, influence, order, probability, threshold};
 
 /// The weighted sum of a metric over the models.
 ///
@@ -27,13 +27,10 @@ pub fn measure(metric: &Metric, sample: &Sample, weights: &[f64]) -> Result<Meas
         | Metric::SensitivityAtSpecificity { .. }
         | Metric::BestF1
         | Metric::BestAccuracy => order::measure(metric, sample, weights),
-        Metric::LogLoss
-        | Metric::Brier
-        | Metric::BrierSkill
-        | Metric::CalibrationRatio
-        | Metric::ExpectedCalibrationError { .. } => {
+        Metric::LogLoss | Metric::Brier | Metric::BrierSkill | Metric::CalibrationRatio => {
             influence::measure(sample, weights, range, |model| probability::influence(metric, sample, model))
         }
+        Metric::ExpectedCalibrationError { bins } => calibration_error::measure(sample, weights, range, *bins),
         Metric::CalibrationSlope => {
             influence::measure(sample, weights, range, |model| calibration::slope(sample, model))
         }

@@ -151,8 +151,8 @@ pub enum Metric {
     /// scores are too high. Best at 0. Undefined when all rows have one label.
     CalibrationIntercept,
     /// Binary: the mean absolute difference between the mean score and the share of label 1 in bins of equal width over
-    /// 0 to 1, closed on the right, each weighted by its rows. Lower is better. Biased upwards, which the interval does not
-    /// undo: even a perfect model has some.
+    /// 0 to 1, closed on the right, each weighted by its rows. Lower is better. Biased upwards: even a perfect model has
+    /// some, which the lower end of the interval allows for.
     ExpectedCalibrationError {
         /// How many bins.
         #[schemars(range(min = 1, max = 1000))]

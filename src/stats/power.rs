@@ -75,7 +75,7 @@ impl Trial {
     fn new(value: &Measurement, bound: Bound) -> Option<Self> {
         let (noise, scale, range) = match value.law {
             Law::Point | Law::Unvaried { .. } => return None,
-            Law::Studentised { error, .. } => (Noise::Constant(error), None, value.range),
+            Law::Studentised { error, .. } | Law::Biased { error, .. } => (Noise::Constant(error), None, value.range),
             Law::Replicates(_) => (Noise::Constant(value.standard_error()), None, value.range),
             Law::Share(share, scale) => (Noise::Share { trials: share.trials }, Some(scale), (0.0, 1.0)),
             Law::Difference(difference) => (Noise::Difference(difference), None, (-1.0, 1.0)),

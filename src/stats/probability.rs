@@ -1,12 +1,9 @@
-//! The metrics of probabilities: proper scores, and how well the probabilities are calibrated.
+//! The metrics of probabilities: proper scores, and whether the probabilities promise as much as is seen.
 
 use crate::stats::influence::Influence;
 use crate::stats::metric::Metric;
 use crate::stats::sample::Sample;
 use crate::stats::undefined::Undefined;
-
-/// Sums below this share of their summands are rounding, and are taken as zero.
-const NOISE: f64 = 1e-14;
 
 /// The metric of one model, with its influences.
 ///
@@ -23,7 +20,6 @@ pub fn influence(metric: &Metric, sample: &Sample, model: usize) -> Result<Influ
         Metric::Brier => Ok(rows.mean(brier)),
         Metric::BrierSkill => rows.brier_skill(),
         Metric::CalibrationRatio => rows.calibration_ratio(),
-        Metric::ExpectedCalibrationError { bins } => Ok(rows.expected_calibration_error(*bins)),
         _ => Err(Undefined::NotMeasured),
     }
 }
@@ -73,41 +69,12 @@ impl Rows<'_> {
         Ok(Influence { value: ratio, of_entry })
     }
 
-    /// Bins are closed on the right, as scikit-learn's and those of Naeini, Cooper and Hauskrecht (2015). Where a bin's
-    /// scores exceed its labels, its rows add score minus label, and else the negative: the error is smooth but where the
-    /// two are equal, and there it has no influence.
-    fn expected_calibration_error(&self, bins: u32) -> Influence {
-        let mut excess = vec![(0.0_f64, 0.0); bins as usize];
-        for ((&label, &score), mass) in self.labels.iter().zip(self.scores).zip(&self.masses) {
-            let (sum, size) = &mut excess[bin(score, bins)];
-            *sum += mass * (score - label);
-            *size += mass * (score - label).abs();
-        }
-        self.mean(|label, score| {
-            let (excess, size) = excess[bin(score, bins)];
-            if excess.abs() <= NOISE * size { 0.0 } else { (score - label) * excess.signum() }
-        })
-    }
-
     fn is_one_class(&self) -> bool {
         let weighs = |positive: bool| {
             self.labels.iter().zip(&self.masses).any(|(label, mass)| (*label == 1.0) == positive && *mass > 0.0)
         };
         !(weighs(true) && weighs(false))
     }
-}
-
-/// The bin of a score among `bins` of equal width over 0 to 1, each closed on the right; the first on both sides. The
-/// product may round across an edge, so the edges themselves decide.
-fn bin(score: f64, bins: u32) -> usize {
-    let bins = f64::from(bins);
-    let guess = (score * bins).floor().min(bins - 1.0);
-    let bin = match guess {
-        guess if guess > 0.0 && score <= guess / bins => guess - 1.0,
-        guess if score > (guess + 1.0) / bins => guess + 1.0,
-        guess => guess,
-    };
-    bin as usize
 }
 
 /// `-ln` of the probability given to the label, clipped to `[EPSILON, 1 - EPSILON]` as in scikit-learn.
@@ -118,25 +85,4 @@ fn log_loss(label: f64, score: f64) -> f64 {
 
 fn brier(label: f64, score: f64) -> f64 {
     (score - label) * (score - label)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bins_are_closed_on_the_right() {
-        let of_ten = [0.0, 0.05, 0.1, 0.100_000_1, 0.3, 0.7, 0.9, 0.95, 1.0].map(|score| bin(score, 10));
-        assert_eq!(of_ten, [0, 0, 0, 1, 2, 6, 8, 9, 9]);
-        for bins in 1..=200 {
-            for edge in 1..bins {
-                let score = f64::from(edge) / f64::from(bins);
-                assert_eq!(
-                    (bin(score, bins), bin(score.next_up(), bins)),
-                    (edge as usize - 1, edge as usize),
-                    "{score}"
-                );
-            }
-        }
-    }
 }
