@@ -2,7 +2,7 @@
 //!
 //! The textbook p-value is for two independent samples. Here both columns belong to the same rows, so what varies is the
 //! process `D(t) = F_a(t) - F_b(t)`, the mean over rows of `1[a <= t] - 1[b <= t]`, and its covariance is known from the
-//! rows (or from clusters of them). Gaussian draws with that covariance give a band that holds at all thresholds at once
+//! rows (or from clusters of them); a row counts by its weight, if rows have some. Gaussian draws with that covariance give a band that holds at all thresholds at once
 //! (Montiel Olea and Plagborg-Moeller, Journal of Applied Econometrics 34 (2019) 1-17; Chernozhukov, Chetverikov and
 //! Kato, Annals of Statistics 41 (2013) 2786-2819), and `|sup |D_n| - sup |D||` is at most the band's half-width.
 //!
@@ -42,19 +42,21 @@ pub struct Distance {
 /// # Errors
 /// Without rows, without such models, or with fewer than two rows or clusters.
 pub fn kolmogorov_smirnov(sample: &Sample, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
-    let (a, b, rows) = (sample.model(a)?, sample.model(b)?, sample.rows());
+    let (a, b, rows, masses) = (sample.model(a)?, sample.model(b)?, sample.rows(), sample.masses());
+    let mass = masses.iter().sum::<f64>();
     let clusters = sample.clusters.is_some().then(|| sample.by_cluster());
     match (rows, &clusters) {
         (..2, _) => return Err(Undefined::TooFewRows { rows }),
         (_, Some(clusters)) if clusters.len() < 2 => {
             return Err(Undefined::TooFewClusters { clusters: clusters.len() as u64 });
         }
+        _ if mass == 0.0 => return Err(Undefined::NoWeight),
         _ => {}
     }
-    let steps = steps(sample, a, b);
-    let (value, at) = largest(&steps, rows);
+    let steps = steps(&masses, a, b);
+    let (value, at) = largest(&steps, mass);
     let grid = grid(steps);
-    let (on_grid, _) = largest(&grid, rows);
+    let (on_grid, _) = largest(&grid, mass);
     let process = Process::new(sample, a, b, &grid);
     let covariance = clusters.as_ref().map_or_else(|| process.covariance(), |clusters| process.sandwich(clusters));
     let clusters = clusters.map(|clusters| clusters.len() as u64);
@@ -109,113 +111,121 @@ impl Distance {
 }
 
 /// One value of either column.
+#[derive(Clone, Copy)]
 struct Step {
     at: f64,
-    /// Rows that pass it, in either column.
-    rows: u64,
-    /// `rows * (F_a - F_b)` at this value.
-    net: i64,
+    /// What the rows weigh that pass it, in either column.
+    mass: f64,
+    /// `F_a - F_b` at this value, times what all rows weigh. Without weights it is a whole number, and exact.
+    net: f64,
 }
 
 /// The distinct values of both columns, ascending, with the difference of the distribution functions at each.
-fn steps(sample: &Sample, a: &[f64], b: &[f64]) -> Vec<Step> {
-    let column = |scores: &[f64], sign: i64| {
-        let counted = scores.iter().zip(&sample.counts);
-        counted.map(move |(&score, &count)| (score, count, sign * count.cast_signed())).collect::<Vec<_>>()
+fn steps(masses: &[f64], a: &[f64], b: &[f64]) -> Vec<Step> {
+    let column = |scores: &[f64], sign: f64| {
+        let steps = scores.iter().zip(masses).map(move |(&at, &mass)| Step { at, mass, net: sign * mass });
+        steps.collect::<Vec<_>>()
     };
-    let mut values = [column(a, 1), column(b, -1)].concat();
-    values.sort_by(|left, right| left.0.total_cmp(&right.0));
-    let mut net = 0;
-    let step = |run: &[(f64, u64, i64)]| {
-        net += run.iter().map(|(_, _, signed)| signed).sum::<i64>();
-        Step { at: run[0].0, rows: run.iter().map(|(_, count, _)| count).sum(), net }
+    let mut values = [column(a, 1.0), column(b, -1.0)].concat();
+    values.sort_by(|left, right| left.at.total_cmp(&right.at));
+    let mut net = 0.0;
+    let step = |run: &[Step]| {
+        net += run.iter().map(|step| step.net).sum::<f64>();
+        Step { at: run[0].at, mass: run.iter().map(|step| step.mass).sum(), net }
     };
-    values.chunk_by(|left, right| left.0 == right.0).map(step).collect()
+    values.chunk_by(|left, right| left.at == right.at).map(step).collect()
 }
 
-fn largest(steps: &[Step], rows: u64) -> (f64, f64) {
-    let first = |best: (u64, f64), step: &Step| {
-        let size = step.net.unsigned_abs();
-        if size > best.0 { (size, step.at) } else { best }
-    };
-    let start = (0, steps.first().map_or(0.0, |step| step.at));
+fn largest(steps: &[Step], mass: f64) -> (f64, f64) {
+    let first = |best: (f64, f64), step: &Step| if step.net.abs() > best.0 { (step.net.abs(), step.at) } else { best };
+    let start = (0.0, steps.first().map_or(0.0, |step| step.at));
     let (net, at) = steps.iter().fold(start, first);
-    (net as f64 / rows as f64, at)
+    (net / mass, at)
 }
 
 /// All steps if they are at most [`GRID`], or else those at which the pooled distribution passes a multiple of `1 / GRID`.
 fn grid(mut steps: Vec<Step>) -> Vec<Step> {
-    let total = steps.iter().map(|step| step.rows).sum::<u64>();
-    let (few, mut passed, mut quantile) = (steps.len() <= GRID, 0_u64, 0);
+    let total = steps.iter().map(|step| step.mass).sum::<f64>();
+    let (few, mut passed, mut quantile) = (steps.len() <= GRID, 0.0, 0.0);
     steps.retain(|step| {
-        passed += step.rows;
+        passed += step.mass;
         let before = quantile;
-        quantile = u128::from(passed) * GRID as u128 / u128::from(total);
+        quantile = (passed * GRID as f64 / total).floor();
         few || quantile > before
     });
     steps
 }
 
-/// The process on a grid: each row adds its sign at the thresholds between its two scores.
+/// The process on a grid: each row adds its weight, with its sign, at the thresholds between its two scores.
 struct Process<'a> {
     sample: &'a Sample,
+    masses: Vec<f64>,
     /// For each entry, its sign and the range of thresholds at which it counts.
-    spans: Vec<(i64, usize, usize)>,
+    spans: Vec<(f64, usize, usize)>,
     thresholds: usize,
 }
 
 impl<'a> Process<'a> {
     fn new(sample: &'a Sample, a: &[f64], b: &[f64], grid: &[Step]) -> Self {
         let place = |score: f64| grid.partition_point(|step| step.at < score);
-        let span = |(&a, &b): (&f64, &f64)| if a < b { (1, place(a), place(b)) } else { (-1, place(b), place(a)) };
-        Self { sample, spans: a.iter().zip(b).map(span).collect(), thresholds: grid.len() }
+        let span = |(&a, &b): (&f64, &f64)| if a < b { (1.0, place(a), place(b)) } else { (-1.0, place(b), place(a)) };
+        let spans = a.iter().zip(b).map(span).collect();
+        Self { sample, masses: sample.masses(), spans, thresholds: grid.len() }
     }
 
-    /// The covariance of the mean over independent rows. A row counts at all pairs of thresholds in its span, a square
-    /// block, so second moments are the two-dimensional running sums of the blocks' corners.
+    /// The covariance of the mean over independent rows: `n / (n - 1)` times the sum over the rows of the squared weight
+    /// times the product of what the row adds beyond the mean, over the square of the summed weights. A row counts at all
+    /// pairs of thresholds in its span, a square block, so second moments are the two-dimensional running sums of the
+    /// blocks' corners.
     fn covariance(&self) -> Vec<Vec<f64>> {
-        let mut corners = vec![vec![0_i64; self.thresholds + 1]; self.thresholds + 1];
-        for (&(_, from, to), &count) in self.spans.iter().zip(&self.sample.counts) {
-            for (i, j, sign) in [(from, from, 1), (from, to, -1), (to, from, -1), (to, to, 1)] {
-                corners[i][j] += sign * count.cast_signed();
+        let squares = self.squares();
+        let mut corners = vec![vec![0.0; self.thresholds + 1]; self.thresholds + 1];
+        for (&(_, from, to), &square) in self.spans.iter().zip(&squares) {
+            for (i, j, sign) in [(from, from, 1.0), (from, to, -1.0), (to, from, -1.0), (to, to, 1.0)] {
+                corners[i][j] += sign * square;
             }
         }
         let products = running_sums(corners);
-        let rows = self.sample.rows();
-        let totals = self.totals(&(0..self.spans.len()).collect::<Vec<_>>());
-        let scale = (rows as f64).powi(2) * rows.saturating_sub(1).max(1) as f64;
+        let (all, rows) = ((0..self.spans.len()).collect::<Vec<_>>(), self.sample.rows() as f64);
+        let mass = self.masses.iter().sum::<f64>();
+        let mean = self.totals(&all, &self.masses).into_iter().map(|total| total / mass).collect::<Vec<_>>();
+        let (mixed, square) = (self.totals(&all, &squares), squares.iter().sum::<f64>());
+        let scale = rows / (rows - 1.0) / (mass * mass);
         let entry = |i: usize, j: usize| {
-            let comoment =
-                i128::from(rows) * i128::from(products[i][j]) - i128::from(totals[i]) * i128::from(totals[j]);
-            comoment as f64 / scale
+            scale * (products[i][j] - mean[i] * mixed[j] - mean[j] * mixed[i] + mean[i] * mean[j] * square)
         };
-        square(self.thresholds, entry)
+        self::square(self.thresholds, entry)
     }
 
-    /// The covariance of the mean over independent clusters: `G / (G - 1) / n^2` times the outer products of what each
-    /// cluster adds beyond its rows' share.
+    /// The squared weights of the rows of each entry, summed.
+    fn squares(&self) -> Vec<f64> {
+        let entries = self.masses.iter().zip(&self.sample.counts);
+        entries.map(|(mass, &count)| mass * mass / count as f64).collect()
+    }
+
+    /// The covariance of the mean over independent clusters: `G / (G - 1)` over the square of the summed weights times the
+    /// outer products of what each cluster adds beyond its rows' share.
     fn sandwich(&self, clusters: &[Vec<usize>]) -> Vec<Vec<f64>> {
-        let rows = self.sample.rows() as f64;
-        let totals = self.totals(&(0..self.spans.len()).collect::<Vec<_>>());
+        let mass = self.masses.iter().sum::<f64>();
+        let totals = self.totals(&(0..self.spans.len()).collect::<Vec<_>>(), &self.masses);
         let mut meat = vec![vec![0.0; self.thresholds]; self.thresholds];
         for cluster in clusters {
-            let size = cluster.iter().map(|&entry| self.sample.counts[entry]).sum::<u64>() as f64;
-            let own = self.totals(cluster);
-            let residual = own.iter().zip(&totals).map(|(&own, &all)| own as f64 - size * all as f64 / rows);
+            let size = cluster.iter().map(|&entry| self.masses[entry]).sum::<f64>();
+            let own = self.totals(cluster, &self.masses);
+            let residual = own.iter().zip(&totals).map(|(own, all)| own - size * all / mass);
             add_outer(&mut meat, &residual.collect::<Vec<_>>());
         }
         let groups = clusters.len() as f64;
-        square(self.thresholds, |i, j| meat[i][j] * groups / (groups - 1.0) / (rows * rows))
+        square(self.thresholds, |i, j| meat[i][j] * groups / (groups - 1.0) / (mass * mass))
     }
 
-    /// The signed number of rows among the entries that count at each threshold.
-    fn totals(&self, entries: &[usize]) -> Vec<i64> {
-        let mut steps = vec![0_i64; self.thresholds + 1];
+    /// What the entries add at each threshold, each so much, with its sign.
+    fn totals(&self, entries: &[usize], amounts: &[f64]) -> Vec<f64> {
+        let mut steps = vec![0.0; self.thresholds + 1];
         for &entry in entries {
             let (sign, from, to) = self.spans[entry];
-            let count = sign * self.sample.counts[entry].cast_signed();
-            steps[from] += count;
-            steps[to] -= count;
+            steps[from] += sign * amounts[entry];
+            steps[to] -= sign * amounts[entry];
         }
         (1..steps.len()).for_each(|i| steps[i] += steps[i - 1]);
         steps.truncate(self.thresholds);
@@ -223,12 +233,12 @@ impl<'a> Process<'a> {
     }
 }
 
-fn running_sums(mut corners: Vec<Vec<i64>>) -> Vec<Vec<i64>> {
+fn running_sums(mut corners: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     for i in 0..corners.len() {
         for j in 0..corners.len() {
-            let above = if i > 0 { corners[i - 1][j] } else { 0 };
-            let left = if j > 0 { corners[i][j - 1] } else { 0 };
-            let both = if i > 0 && j > 0 { corners[i - 1][j - 1] } else { 0 };
+            let above = if i > 0 { corners[i - 1][j] } else { 0.0 };
+            let left = if j > 0 { corners[i][j - 1] } else { 0.0 };
+            let both = if i > 0 && j > 0 { corners[i - 1][j - 1] } else { 0.0 };
             corners[i][j] += above + left - both;
         }
     }
@@ -243,4 +253,53 @@ fn add_outer(matrix: &mut [Vec<f64>], vector: &[f64]) {
 
 fn square(size: usize, entry: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
     (0..size).map(|i| (0..size).map(|j| entry(i, j)).collect()).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use super::*;
+    use crate::stats::influence;
+    use crate::stats::random::{normal, uniform};
+
+    fn sample(weights: Option<Vec<f64>>, clusters: Option<Vec<u64>>) -> Sample {
+        let column = |stream: u64| (0..60).map(|row| (8.0 * uniform(5, stream, row)).round() / 8.0).collect::<Vec<_>>();
+        let scores = vec![column(0), column(1)];
+        Sample { clusters, weights, labels: vec![0.0; 60], scores, counts: vec![1; 60], ..Sample::default() }
+    }
+
+    /// At each threshold the process is a mean, whose error the influence function knows too.
+    #[test]
+    fn a_weighted_distance_is_a_difference_of_weighted_shares() {
+        let weights = (0..60).map(|row| normal(5, 2, row).exp()).collect::<Vec<_>>();
+        for clusters in [None, Some((0..60).map(|row| row / 4).collect())] {
+            let sample = sample(Some(weights.clone()), clusters);
+            let found = kolmogorov_smirnov(&sample, 0, 1, 1).unwrap();
+            let masses = sample.masses();
+            let mass = masses.iter().sum::<f64>();
+            let mut errors = 0.0_f64;
+            for at in (0..=8).map(|step| f64::from(step) / 8.0) {
+                let upto = |model: usize, row: usize| f64::from(u8::from(sample.scores[model][row] <= at));
+                let moved = (0..60).map(|row| upto(0, row) - upto(1, row)).collect::<Vec<_>>();
+                let share = moved.iter().zip(&masses).map(|(moved, mass)| moved * mass).sum::<f64>() / mass;
+                assert!(found.value >= share.abs() - 1e-12);
+                assert!(at != found.at || (found.value - share.abs()).abs() < 1e-12);
+                let centred = moved.iter().map(|moved| moved - share).collect::<Vec<_>>();
+                let range = (-1.0, 1.0);
+                let measured = influence::measurement(&sample, share, 1.0, &centred, range).unwrap();
+                errors = errors.max(measured.standard_error());
+            }
+            assert!((found.band.error().unwrap() - errors).abs() < 1e-12, "{} {errors}", found.band.error().unwrap());
+        }
+    }
+
+    #[test]
+    fn equal_weights_change_nothing_and_no_weight_is_undefined() {
+        let [plain, heavy, none] = [None, Some(vec![2.0; 60]), Some(vec![0.0; 60])]
+            .map(|weights| kolmogorov_smirnov(&sample(weights, None), 0, 1, 1));
+        let (plain, heavy) = (plain.unwrap(), heavy.unwrap());
+        assert_eq!((plain.value, plain.at, plain.on_grid), (heavy.value, heavy.at, heavy.on_grid));
+        assert!((plain.interval(0.025).1 - heavy.interval(0.025).1).abs() < 1e-12);
+        assert_eq!(none.unwrap_err(), Undefined::NoWeight);
+    }
 }

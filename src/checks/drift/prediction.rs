@@ -32,9 +32,9 @@ use crate::summaries::{Ranks, Task};
 /// and still change one decision in five, and somebody must answer for each of them.
 ///
 /// # What it assumes
-/// Rows are independent, or entities are where `columns.entity` is given, or else groups in a ranking. The distance has a simultaneous band over all
-/// scores, by a seeded Gaussian multiplier simulation, and counts every row once; the flips have a score interval, and count
-/// rows by `columns.weight` where it is given. A changed decision that stays wrong is impossible with two classes, so
+/// Rows are independent, or entities are where `columns.entity` is given, or else groups in a ranking. Rows count by
+/// `columns.weight` where it is given. The distance has a simultaneous band over all scores, by a seeded Gaussian
+/// multiplier simulation; the flips have a score interval. A changed decision that stays wrong is impossible with two classes, so
 /// there flips are corrected or broken.
 ///
 /// # Example
