@@ -19,6 +19,7 @@ mod relation;
 pub mod scored;
 pub mod session;
 mod summarise;
+mod table;
 mod udaf;
 mod view;
 

@@ -13,7 +13,8 @@ use modelgate::calibrate::Verdicts;
 use modelgate::stats::Metric;
 use modelgate::stats::distribution::Reference;
 use modelgate::stats::proportion::Proportion;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 mod cases;
 mod chart;
@@ -72,7 +73,7 @@ struct Judged {
     kept: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Power {
     rows: u64,
     /// What the candidate loses of ROC AUC in truth.
@@ -84,7 +85,8 @@ fn main() {
     // `cargo bench` puts a flag of its own among the arguments.
     let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench").collect::<Vec<_>>();
     match arguments.as_slice() {
-        [] => measure_all(),
+        [] => save(&to_json(&Results { intervals: intervals(), gates: gates(), power: power() })),
+        [new] if new == "new" => measure_new(),
         [text, numbers @ ..] => {
             look(text, &numbers.iter().map(|number| number.parse().expect("a number")).collect::<Vec<_>>())
         }
@@ -120,19 +122,54 @@ fn look(text: &str, numbers: &[u64]) {
     }
 }
 
-fn measure_all() {
-    let results = Results { intervals: intervals(), gates: gates(), power: power() };
-    let bench = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench");
-    let json = serde_json::to_string_pretty(&results).expect("numbers are finite");
-    write(&bench.join("coverage.json"), &(json + "\n"));
+/// Measures the intervals that the results lack, and drops those that are no longer in the table. What is there is not
+/// measured again: numbers depend on nothing but the code, so whoever changes a method measures everything.
+fn measure_new() {
+    let text = fs::read_to_string(folder().join("coverage.json")).expect("there are results");
+    let mut results: Json = serde_json::from_str(&text).expect("results are JSON");
+    let known = results["intervals"].take();
+    let known = known.as_array().expect("intervals are a list");
+    let sized = |case: Case| [(case.clone(), case.smallest), (case.clone(), 10 * case.smallest)];
+    let table = cases::cases().into_iter().flat_map(sized).collect::<Vec<_>>();
+    let known = |(case, rows): &(Case, u64)| {
+        let of = case.asked.to_string();
+        let place = [&Json::from(case.method), &of.into(), &case.world.name.into(), &(*rows).into()];
+        known.iter().find(|old| [&old["method"], &old["of"], &old["world"], &old["rows"]] == place).cloned()
+    };
+    let mut found = table.iter().map(known).collect::<Vec<_>>();
+    for number in 0..found.len() {
+        if found[number].is_none() {
+            let (case, rows) = &table[number];
+            let measured = to_json(&interval(case, case.truth(), *rows, replicates(case)));
+            eprintln!("{} of {}, {rows} rows: {}", case.method, case.asked, measured["share"]);
+            found[number] = Some(measured);
+            // Saved each time, since it takes an hour.
+            results["intervals"] = found.iter().flatten().cloned().collect();
+            save(&results);
+        }
+    }
+}
+
+fn to_json(results: &impl Serialize) -> Json {
+    serde_json::to_value(results).expect("numbers are finite")
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("bench")
+}
+
+fn save(results: &Json) {
+    let bench = folder();
+    write(&bench.join("coverage.json"), &(serde_json::to_string_pretty(results).expect("it is JSON") + "\n"));
     let written = fs::read_to_string(bench.join("coverage/COVERAGE.md.jinja")).expect("the template is there");
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().expect("a usual syntax");
     let mut environment = Environment::new();
     environment.set_syntax(syntax);
     environment.add_filter("percent", |share: f64| format!("{:.1}", 100.0 * share));
-    let shown = context! { results => Value::from(Serde(&results)) };
+    let shown = context! { results => Value::from(Serde(results)) };
     write(&bench.join("COVERAGE.md"), &environment.render_str(&written, shown).expect("the template fits"));
-    let curve = |of: fn(&Verdicts) -> u64| lines(&results.power, of);
+    let power: Vec<Power> = serde_json::from_value(results["power"].clone()).expect("power is there");
+    let curve = |of: fn(&Verdicts) -> u64| lines(&power, of);
     let fails = curve(|verdicts| verdicts.fail);
     let held = curve(|verdicts| verdicts.replicates() - verdicts.ships());
     let across = "true loss of ROC AUC; 0.01 is allowed";

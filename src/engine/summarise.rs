@@ -3,29 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::dataframe::DataFrame;
 use datafusion::functions_aggregate::expr_fn::min;
-use datafusion::logical_expr::{AggregateUDF, Expr, grouping_set, ident, lit};
+use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::prelude::SessionContext;
 
 use super::functions::Progress;
-use super::group::{self, Groups};
-use super::udaf;
+use super::group;
+use super::udaf::{self, Question, Questions};
 use super::view::View;
 use crate::plan::{Grouping, Input, SummaryAsk};
 use crate::spec::problem::quoted;
-use crate::summaries::{Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums};
-use crate::summary::Summary;
 use crate::target::Target;
 
-/// The most groups that one dataset may be cut into. A column with more values is an id, not a slice.
-const MOST_GROUPS: usize = 10_000;
-
-/// The most columns that one aggregation groups by. DataFusion tells its sets apart by the bits of a number of 64, and
-/// does so wrongly beyond.
-const MOST_COLUMNS: usize = 60;
+/// The column of the answers.
+const ANSWERS: &str = "mg:answers";
 
 /// The label that is no class, among the columns and among the answers.
 const UNKNOWN_CLASS: &str = "mg:unknown class";
@@ -33,7 +27,7 @@ const UNKNOWN_CLASS: &str = "mg:unknown class";
 /// The states of a summary by group.
 pub(super) type States = BTreeMap<(Grouping, String), Vec<ArrayRef>>;
 
-/// Answers all asks of one dataset.
+/// Answers all asks of one dataset, in one aggregation.
 pub(super) async fn all(
     context: &SessionContext,
     target: &Target,
@@ -42,48 +36,57 @@ pub(super) async fn all(
     progress: &Arc<Progress>,
 ) -> Result<Vec<States>> {
     let view = View::new(target, target.dataset(dataset)?, progress);
-    let groupings = union(asks.iter().map(|ask| ask.groupings.as_slice()));
-    let mut states = vec![States::new(); asks.len()];
-    for groupings in group::apart(&groupings, MOST_COLUMNS)? {
-        let found = together(context, &view, groupings, asks).await?;
-        states.iter_mut().zip(found).for_each(|(states, found)| states.extend(found));
-    }
-    Ok(states)
-}
-
-/// Answers all asks for some groupings, in one aggregation.
-async fn together(
-    context: &SessionContext,
-    view: &View<'_>,
-    groupings: &[Grouping],
-    asks: &[&SummaryAsk],
-) -> Result<Vec<States>> {
     let rows = view.rows(context).await?;
-    let groups = Groups::new(groupings);
-    let inputs = distinct(asks);
+    let (inputs, groupings) = (distinct(asks), union(asks));
 
-    let mut columns = groups.columns(context, rows.schema(), view)?;
+    let mut columns = Vec::new();
     for (number, input) in inputs.iter().enumerate().filter(|(_, input)| !is_sql(input)) {
         columns.push(view.input(input)?.alias(input_name(number)));
     }
+    let mut arguments = (0..inputs.len()).map(|number| ident(input_name(number))).collect::<Vec<_>>();
+    for (number, grouping) in groupings.iter().enumerate() {
+        for (part, key) in group::columns(context, rows.schema(), &view, grouping)?.into_iter().enumerate() {
+            columns.push(key.alias(key_name(number, part)));
+            arguments.push(ident(key_name(number, part)));
+        }
+    }
     // A projection needs a column even where a summary needs none.
     columns.push(lit(true).alias("mg:row"));
-    let mut aggregates = groups.flags();
-    for (number, ask) in asks.iter().enumerate() {
-        aggregates.push(call(ask, &inputs)?.alias(answer_name(number)));
-    }
+    let mut aggregates = vec![udaf::call(&questions(asks, &inputs, &groupings), arguments)?.alias(ANSWERS)];
     let labelled = inputs.iter().any(|input| matches!(input, Input::Label | Input::MatureLabel { .. }));
     if let Some(unknown) = view.unknown_class()?.filter(|_| labelled) {
         columns.push(unknown.alias(UNKNOWN_CLASS));
         aggregates.push(min(ident(UNKNOWN_CLASS)).alias(UNKNOWN_CLASS));
     }
-    let sets = groups.sets();
-    let by = if sets.is_empty() { Vec::new() } else { vec![grouping_set(sets)] };
-    let aggregates = if by.is_empty() { aggregates.split_off(groups.flags().len()) } else { aggregates };
-    let rows = evaluated(context, view, rows, columns, &inputs)?;
-    let batches = rows.aggregate(by, aggregates)?.collect().await?;
+    let rows = evaluated(context, &view, rows, columns, &inputs)?;
+    let batches = rows.aggregate(Vec::new(), aggregates)?.collect().await?;
     refuse_unknown_class(&batches)?;
-    decode(&batches, &groups, asks)
+    states(&batches, &groupings, asks)
+}
+
+fn questions(asks: &[&SummaryAsk], inputs: &[Input], groupings: &[Grouping]) -> Questions {
+    let place = |input: &Input| inputs.iter().position(|known| known == input);
+    let question = |ask: &&SummaryAsk| Question {
+        summary: ask.summary.to_owned(),
+        params: ask.params.clone(),
+        inputs: ask.inputs.iter().filter_map(place).collect(),
+        groupings: (0..groupings.len()).filter(|number| ask.groupings.contains(&groupings[*number])).collect(),
+    };
+    Questions {
+        inputs: inputs.len(),
+        groupings: groupings.iter().map(group::keys).collect(),
+        questions: asks.iter().map(question).collect(),
+    }
+}
+
+fn states(batches: &[RecordBatch], groupings: &[Grouping], asks: &[&SummaryAsk]) -> Result<Vec<States>> {
+    let mut states = vec![States::new(); asks.len()];
+    for found in udaf::answers(batches, ANSWERS)? {
+        let grouping = &groupings[found.grouping];
+        let name = group::name(grouping, &found.key)?;
+        states[found.question].insert((grouping.clone(), name), found.state);
+    }
+    Ok(states)
 }
 
 /// The rows with these columns and, in a step of its own so that no model scores a row twice, the expressions of the spec.
@@ -124,8 +127,8 @@ fn refuse_unknown_class(batches: &[RecordBatch]) -> Result<()> {
     }
 }
 
-fn union<'a>(groupings: impl Iterator<Item = &'a [Grouping]>) -> Vec<Grouping> {
-    let mut all: Vec<Grouping> = groupings.flatten().cloned().collect();
+fn union(asks: &[&SummaryAsk]) -> Vec<Grouping> {
+    let mut all: Vec<Grouping> = asks.iter().flat_map(|ask| &ask.groupings).cloned().collect();
     all.sort();
     all.dedup();
     all
@@ -141,52 +144,10 @@ fn distinct(asks: &[&SummaryAsk]) -> Vec<Input> {
     inputs
 }
 
-fn call(ask: &SummaryAsk, inputs: &[Input]) -> Result<Expr> {
-    let numbers = ask.inputs.iter().filter_map(|input| inputs.iter().position(|known| known == input));
-    let mut arguments: Vec<Expr> = numbers.map(|number| ident(input_name(number))).collect();
-    arguments.push(lit(ask.params.as_str()));
-    Ok(aggregate(ask.summary)?.call(arguments))
-}
-
-fn decode(batches: &[RecordBatch], groups: &Groups<'_>, asks: &[&SummaryAsk]) -> Result<Vec<States>> {
-    let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    ensure!(
-        found <= MOST_GROUPS,
-        "the slices cut the rows into {found} groups, more than {MOST_GROUPS}: slice by fewer values"
-    );
-    let mut states: Vec<States> = asks.iter().map(|_| States::new()).collect();
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let Some((grouping, name)) = groups.of_row(batch, row) else { continue };
-            for (number, ask) in asks.iter().enumerate() {
-                if let (true, Some(answer)) =
-                    (ask.groupings.contains(&grouping), batch.column_by_name(&answer_name(number)))
-                {
-                    states[number].insert((grouping.clone(), name.clone()), udaf::state(answer, row)?);
-                }
-            }
-        }
-    }
-    Ok(states)
-}
-
 fn input_name(number: usize) -> String {
     format!("mg:input:{number}")
 }
 
-fn answer_name(number: usize) -> String {
-    format!("mg:answer:{number}")
+fn key_name(number: usize, part: usize) -> String {
+    format!("mg:key:{number}:{part}")
 }
-
-macro_rules! aggregates {
-    ($($summary:ident),*) => {
-        /// The aggregate of a summary by its name on the wire.
-        fn aggregate(name: &str) -> Result<AggregateUDF> {
-            match name {
-                $(<$summary as Summary>::NAME => Ok(udaf::aggregate::<$summary>()),)*
-                _ => bail!("there is no summary `{name}`"),
-            }
-        }
-    };
-}
-crate::for_every_summary!(aggregates);

@@ -28,6 +28,12 @@ pub fn read<const N: usize>(state: &[ArrayRef], row: usize) -> Result<[Vec<i64>;
     lists.try_into().map_err(|lists: Vec<_>| anyhow::anyhow!("a state of {} lists where {N} are expected", lists.len()))
 }
 
+/// No list at all, of the type of those of [`write`].
+#[must_use]
+pub fn none() -> ArrayRef {
+    write_list(Vec::new()).slice(0, 0)
+}
+
 fn item() -> FieldRef {
     Arc::new(Field::new("item", DataType::Int64, false))
 }
