@@ -1,0 +1,15 @@
+#!/bin/sh
+# Gives each of the peers' requirements a virtual environment of its own: install.sh FOLDER, and only what has changed.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+for requirements in "$here"/requirements/*.txt; do
+    environment=$1/$(basename "$requirements" .txt)
+    if cmp -s "$requirements" "$environment/installed.txt"; then
+        continue
+    fi
+    rm -rf "$environment"
+    python3 -m venv "$environment"
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+    cp "$requirements" "$environment/installed.txt"
+done
