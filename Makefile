@@ -56,7 +56,7 @@ coverage: ## measure by simulation what the statistics promise: bench/COVERAGE.m
 .PHONY: bench
 bench: PROFILE = release
 bench: $(if $(filter command line,$(origin BINARY)),,build) ## measure speed and memory beside others: bench/README.md
-	CARGO=$(CARGO) $(PYTHON) bench/run.py --binary $(BINARY) --folder $(TARGET)/bench \
+	CARGO=$(CARGO) PYTHON=$(PYTHON) $(PYTHON) bench/run.py --binary $(BINARY) --folder $(TARGET)/bench \
 	  --rounds $(ROUNDS) --scale $(SCALE) $(ONLY)
 
 # ONNX Runtime's shared library comes inside its Python wheel.

@@ -19,7 +19,7 @@ def run(command: Command, said: Path) -> dict:
     The peak is never below that of this program, which a new process inherits for a moment: about 20 MiB.
     """
     complained = said.with_suffix(".stderr")
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "DO_NOT_TRACK": "1"}
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "DO_NOT_TRACK": "1"} | command.environment
     started = time.perf_counter()
     with said.open("wb") as stdout, complained.open("wb") as stderr:
         process = subprocess.Popen(command.words, stdout=stdout, stderr=stderr, env=environment)
@@ -27,8 +27,9 @@ def run(command: Command, said: Path) -> dict:
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in command.fine:
-        lines = complained.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-        return {"failed": f"exit code {process.returncode} after {wall:.0f} s: {lines[-1]}"}
+        # What it says may name folders of this machine, so it is shown and not kept.
+        print(complained.read_text(errors="replace"), flush=True)
+        return {"failed": f"exit code {process.returncode} after {wall:.0f} s"}
     measured = {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "peak_mib": usage.ru_maxrss / 1024}
     return measured | ({"inside": answer(said)["seconds"]} if command.is_peer else {})
 

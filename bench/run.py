@@ -142,6 +142,7 @@ def versions(bench: Bench) -> dict[str, str]:
     pins = "\n".join(path.read_text() for path in sorted((HERE / "peers" / "requirements").glob("*.txt")))
     names = {
         "DataFusion": "datafusion",
+        "ONNX Runtime": "onnxruntime",
         "DuckDB": "duckdb",
         "Polars": "polars",
         "scikit-learn": "scikit-learn",

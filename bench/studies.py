@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import specs
@@ -21,6 +21,7 @@ class Command:
     words: list[str]
     fine: tuple[int, ...] = (0,)
     record: Path | None = None
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_peer(self) -> bool:
@@ -60,11 +61,23 @@ class Bench:
     def peer(self, name: str, environment: str, script: str, *files: Path) -> Command:
         return Command(name, [self.python(environment), str(HERE / "peers" / f"{script}.py"), *map(str, files)])
 
-    def modelgate(self, name: str, millions: int, suite: tuple[list, list]) -> Command:
+    def models(self) -> list[Path]:
+        """Two ONNX models beside the data, made unless they are there."""
+        paths = [self.folder / "data" / f"{model}.onnx" for model in ("baseline", "candidate")]
+        if not all(path.exists() for path in paths):
+            print("trains two models", flush=True)
+            words = [self.python("current"), HERE / "peers" / "onnx_models.py", self.data(1), self.folder / "data"]
+            subprocess.run(words, check=True)
+        return paths
+
+    def modelgate(self, name: str, millions: int, suite: dict) -> Command:
         """A run of a suite over a data file. The spec stands beside the data."""
         data, out = self.data(millions), self.folder / "out" / slug(name)
         spec = specs.write(data.parent / f"{slug(name)}.yaml", data, suite)
-        return Command(name, [str(self.binary), "run", str(spec), "--out", str(out)], JUDGED, out / "record.json")
+        words = [str(self.binary), "run", str(spec), "--out", str(out)]
+        libraries = (self.folder / "environments" / "current").glob("lib/*/site-packages/onnxruntime/capi/lib*.so.*")
+        environment = {"ORT_DYLIB_PATH": str(library) for library in libraries}
+        return Command(name, words, JUDGED, out / "record.json", environment)
 
 
 def slug(name: str) -> str:
@@ -108,6 +121,14 @@ def drift(bench: Bench, millions: int) -> list[Command]:
     ]
 
 
+def scoring(bench: Bench) -> list[Command]:
+    """Two ONNX models on a million rows, and a metric of each."""
+    return [
+        bench.modelgate("modelgate scoring", 1, specs.scoring()),
+        bench.peer("ONNX Runtime in a loop", "current", "onnxruntime_loop", bench.data(1), *bench.models()),
+    ]
+
+
 def memory(bench: Bench) -> list[Command]:
     """The peak of both suites where rows are four times as many."""
     suites = {"performance": specs.performance(specs.SLICES), "drift of scores": specs.drift()}
@@ -133,6 +154,7 @@ STUDIES = {
     "performance-10": lambda bench: performance(bench, 10),
     "drift": lambda bench: drift(bench, 1),
     "drift-10": lambda bench: drift(bench, 10),
+    "scoring": scoring,
     "memory": memory,
     "rows": rows,
     "slices": slices,

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Gives each of the peers' requirements a virtual environment of its own: install.sh FOLDER, and only what has changed.
+# The old ones of Deepchecks have wheels up to Python 3.12; PYTHON names another than python3.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,7 +10,7 @@ for requirements in "$here"/requirements/*.txt; do
         continue
     fi
     rm -rf "$environment"
-    python3 -m venv "$environment"
+    "${PYTHON:-python3}" -m venv "$environment"
     "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
     cp "$requirements" "$environment/installed.txt"
 done
