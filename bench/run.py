@@ -1,7 +1,7 @@
 """Runs modelgate and what a user would otherwise pick side by side, and writes `results.json` and `README.md`.
 
 The commands of a study take turns, round after round, so that a machine that slows down slows all of them down.
-`make bench` calls this; `make bench ONLY="performance rows"` runs a part and keeps what is known of the rest.
+`make bench` calls this; `make bench ONLY="performance rows"` runs a part and keeps the rest, if it is of this machine.
 """
 
 import argparse
@@ -29,8 +29,7 @@ def main() -> None:
     # A trial at another scale says nothing of the promises.
     home = HERE if bench.scale == 1 else bench.folder
     path = home / "results.json"
-    results = json.loads(path.read_text()) if path.exists() else {"studies": {}, "summaries": {}}
-    results |= {"machine": machine(), "versions": versions(bench)}
+    results = known(path) | {"machine": machine(), "versions": versions(bench)}
     for name, commands in STUDIES.items():
         if not bench.only or name in bench.only:
             results["studies"][name] = study(bench, name, commands(bench))
@@ -57,6 +56,12 @@ def arguments() -> Bench:
     if not asked.binary.exists():
         parser.error("there is no such program: build it, or name another with `make bench BINARY=...`")
     return Bench(asked.binary.resolve(), asked.folder.resolve(), asked.rounds, asked.scale, asked.only)
+
+
+def known(path: Path) -> dict:
+    """What was measured before on this kind of machine."""
+    results = json.loads(path.read_text()) if path.exists() else {}
+    return results if results.get("machine") == machine() else {"studies": {}, "summaries": {}}
 
 
 def forget_older_data(folder: Path) -> None:
