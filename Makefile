@@ -7,6 +7,8 @@ CARGO ?= cargo
 PROFILE ?= dev
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARY = $(abspath $(TARGET))/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/modelgate
+ROUNDS ?= 5
+SCALE ?= 1
 RUNTIME := .venv/.onnxruntime-1.26.0
 LIBRARY = $(abspath $(wildcard .venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.1.26.0))
 # What the tests hand over to the contract test: the events that GitHub publishes, and every request that was made.
@@ -49,6 +51,14 @@ generate: ## write the generated files: the JSON Schema, the pages of the checks
 .PHONY: coverage
 coverage: ## measure by simulation what the statistics promise: bench/COVERAGE.md
 	CARGO_PROFILE_DEV_OPT_LEVEL=2 $(CARGO) bench --locked --profile dev --bench coverage
+
+# All of it takes more than an hour, and 12 GB below the target folder. ONLY="performance rows" runs a part, SCALE=0.1
+# tries it with fewer rows, ROUNDS=3 measures less often, BINARY=... takes a program that is there.
+.PHONY: bench
+bench: PROFILE = release
+bench: $(if $(filter command line,$(origin BINARY)),,build) ## measure speed and memory beside others: bench/README.md
+	CARGO=$(CARGO) PYTHON=$(PYTHON) $(PYTHON) bench/run.py --binary $(BINARY) --folder $(TARGET)/bench \
+	  --rounds $(ROUNDS) --scale $(SCALE) $(ONLY)
 
 # ONNX Runtime's shared library comes inside its Python wheel.
 $(RUNTIME):
