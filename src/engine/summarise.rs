@@ -10,6 +10,7 @@ use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::logical_expr::{AggregateUDF, Expr, grouping_set, ident, lit};
 use datafusion::prelude::SessionContext;
 
+use super::cache::Held;
 use super::functions::Progress;
 use super::group::{self, Groups};
 use super::udaf;
@@ -39,9 +40,10 @@ pub(super) async fn all(
     target: &Target,
     dataset: &str,
     asks: &[&SummaryAsk],
+    held: &Held,
     progress: &Arc<Progress>,
 ) -> Result<Vec<States>> {
-    let view = View::new(target, target.dataset(dataset)?, progress);
+    let view = View::new(target, target.dataset(dataset)?, progress, held);
     let groupings = union(asks.iter().map(|ask| ask.groupings.as_slice()));
     let mut states = vec![States::new(); asks.len()];
     for groupings in group::apart(&groupings, MOST_COLUMNS)? {
