@@ -225,7 +225,10 @@ fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     }
     let (cache, progress) = (options.cache.as_deref(), Arc::new(Progress::default()));
     match wait(options.threads, scored(&progress), gate::state(&target, &mut prepared, cache, &progress))? {
-        Ok((statements, _)) => print(&render::plan(&suite, &view.measured(&statements, &target.spec.written.policy))?),
+        Ok((statements, _)) => {
+            warn_of_refused(cache)?;
+            print(&render::plan(&suite, &view.measured(&statements, &target.spec.written.policy))?)
+        }
         Err(cancelled) => Ok(cancelled),
     }
 }

@@ -196,7 +196,8 @@ impl Cache {
         progress.expect(dataset.rows * missing.len() as u64);
         pass::all(context, dataset, &models, |given| {
             let mut given = writers.iter_mut().zip(given);
-            given.try_for_each(|(writer, scores)| writer.write(columns(scores)))
+            let mut written = |(writer, scores): (&mut Writer, &ArrayRef)| writer.write(columns(scores));
+            given.try_for_each(&mut written).with_context(|| cannot_be_written(&self.folder))
         })
         .await?;
         for (view, writer) in missing.into_iter().zip(writers) {

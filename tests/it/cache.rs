@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -61,7 +61,7 @@ fn write(path: &Path, rows: &RecordBatch, group: usize) {
     writer.close().unwrap();
 }
 
-/// A gate with two models and rows in three files, and a folder for scores that is not there yet.
+/// A gate with two models and rows in four files, one of them without any, and a folder for scores that is not there yet.
 struct Gate {
     folder: TempDir,
 }
@@ -80,7 +80,9 @@ impl Gate {
     }
 
     fn rows(&self, rows: &RecordBatch) {
-        for (file, first, count, group) in [("a", 0, 2500, 900), ("b", 2500, 1, 1), ("c", 2501, ROWS - 2501, 2000)] {
+        for (file, first, count, group) in
+            [("a", 0, 2500, 900), ("b", 2500, 1, 1), ("c", 9, 0, 1), ("d", 2501, ROWS - 2501, 2000)]
+        {
             write(&self.path(&format!("test-{file}.parquet")), &rows.slice(first, count), group);
         }
     }
@@ -354,16 +356,21 @@ async fn what_was_damaged_or_made_up_is_refused_and_scored_again() {
     assert!(elsewhere.exists() && !linked.is_symlink());
 }
 
-#[tokio::test]
-async fn runs_that_share_a_folder_do_not_meet() {
+#[test]
+fn runs_that_share_a_folder_do_not_meet() {
     let gate = Gate::new();
-    let without = gate.without().await;
-    let (one, two, three) = tokio::join!(gate.with(), gate.with_threads(1), gate.with());
-    for ran in [one, two, three] {
-        assert!(ran.record == without.record);
-        assert_eq!(ran.used.reused.len() + ran.used.written.len(), VIEWS, "{:?}", ran.used);
-        assert!(ran.used.refused.is_empty(), "{:?}", ran.used);
-    }
+    let start = |out: &String| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
+        command.current_dir(gate.folder.path()).args(["run", "--cache", "scores", "--out", out]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let outs = ["one", "two", "three"].map(str::to_owned);
+    let running = outs.iter().map(start).collect::<Vec<_>>();
+    let stopped = running.into_iter().map(|run| run.wait_with_output().unwrap()).collect::<Vec<_>>();
+    assert!(stopped.iter().all(|done| said(done).is_empty()), "{stopped:?}");
+    command(&gate, &["run", "--out", "without"], None);
+    let record = |out: &str| fs::read(gate.path(out).join("record.json")).unwrap();
+    assert!(outs.iter().all(|out| record(out) == record("without")));
     assert_eq!(gate.files().len(), VIEWS);
 }
 

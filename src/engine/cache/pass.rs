@@ -78,7 +78,9 @@ fn units(files: &[PathBuf]) -> Result<Vec<Unit>> {
     let (mut units, mut first) = (Vec::new(), 0);
     for file in files {
         for (group, rows) in row_groups(file)?.into_iter().enumerate() {
-            units.push(Unit { file: file.clone(), group, first, rows });
+            if rows > 0 {
+                units.push(Unit { file: file.clone(), group, first, rows });
+            }
             first += rows;
         }
     }
