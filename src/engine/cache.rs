@@ -161,7 +161,7 @@ impl Cache {
         progress.expect(rows.len() as u64 * found.len() as u64);
         pass::some(context, dataset, &models, &rows, |places, given| {
             for (given, ((_, scores), alike)) in given.iter().zip(found.iter().zip(&mut alike)) {
-                *alike &= is_same(&columns(given), &scores.at(places)?);
+                *alike &= scores.at(places).is_ok_and(|found| is_same(&columns(given), &found));
             }
             Ok(())
         })
@@ -172,7 +172,7 @@ impl Cache {
                 state.used.reused.push(scores.name().to_owned());
                 state.held.insert(view.digest.clone(), Arc::new(scores));
             } else {
-                self.refuse(&mut state.used, scores.name(), "the model gives other scores for these rows");
+                self.refuse(&mut state.used, scores.name(), "they are not what the model gives");
             }
         }
         Ok(())

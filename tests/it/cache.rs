@@ -265,7 +265,18 @@ fn forge(folder: &Path, name: &str, forged: impl Fn(usize, f64) -> f64) {
 /// Something done to the files of a folder, the reason with which so many of them are then refused, and how many.
 type Damage = (&'static str, fn(&Path, &[String]), &'static str, usize);
 
-const DAMAGE: [Damage; 8] = [
+const DAMAGE: [Damage; 9] = [
+    (
+        "pages that are none, and the right name for it",
+        |folder, files| {
+            let mut content = fs::read(folder.join(&files[2])).unwrap();
+            content[4..40].fill(0xff);
+            fs::remove_file(folder.join(&files[2])).unwrap();
+            fs::write(folder.join(name_of(&files[2][..64], &content)), content).unwrap();
+        },
+        "they are not what the model gives",
+        1,
+    ),
     (
         "cut off",
         |folder, files| {
@@ -310,7 +321,7 @@ const DAMAGE: [Damage; 8] = [
         |folder, files| {
             files.iter().for_each(|file| forge(folder, file, |_, score| 1.0 - score));
         },
-        "the model gives other scores for these rows",
+        "they are not what the model gives",
         VIEWS,
     ),
     (
@@ -318,7 +329,7 @@ const DAMAGE: [Damage; 8] = [
         |folder, files| {
             forge(folder, &files[3], |row, score| if row % 50 == 0 { 0.5 } else { score });
         },
-        "the model gives other scores",
+        "they are not what the model gives",
         1,
     ),
     (
@@ -326,7 +337,7 @@ const DAMAGE: [Damage; 8] = [
         |folder, files| {
             forge(folder, &files[0], |_, score| f64::from_bits(score.to_bits() ^ 1));
         },
-        "the model gives other scores",
+        "they are not what the model gives",
         1,
     ),
 ];
@@ -528,7 +539,7 @@ fn a_refused_file_is_told() {
     let forged = gate.files().into_iter().find(|file| file[..64] == name[..64]).unwrap();
     let done = command(&gate, &["run", "--cache", "scores"], None);
     let warning = format!(
-        "warning: the cached scores {forged} are not used: the model gives other scores for these rows; the model has \
+        "warning: the cached scores {forged} are not used: they are not what the model gives; the model has \
          scored the rows again\n"
     );
     assert_eq!(said(&done), warning);
