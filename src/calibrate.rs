@@ -335,10 +335,10 @@ impl Bench {
         let fixed = Candidate::Exchanged.target(&target.spec, target.datasets.clone(), 0, &Arc::from([]));
         let (judging, left_out) = judgeable(&fixed, &suite)?;
         ensure!(!judging.is_empty(), "no check of suite `{suite}` compares scores: there is nothing to calibrate");
-        let mut scored = Vec::new();
+        let (cache, mut scored) = (options.run.cache.as_deref(), Vec::new());
         for dataset in datasets(&fixed.spec, &suite, &judging)? {
             let (dataset, seed) = (target.dataset(&dataset)?, random::seed(&[&seed, "parts"]));
-            scored.push(scored::write(&target, dataset, seed, threads, folder.path(), progress).await?);
+            scored.push(scored::write(&target, dataset, seed, threads, folder.path(), cache, progress).await?);
         }
         let mut pool = scored.iter().flat_map(|scored| scored.pool.iter().copied()).collect::<Vec<f64>>();
         pool.sort_by(f64::total_cmp);
@@ -388,7 +388,7 @@ impl Bench {
         let entries = target.spec.select(Some(&self.suite))?.entries.into_iter().enumerate();
         let entries = entries.filter(|(place, _)| self.judging.contains(place)).map(|(_, entry)| entry).collect();
         let mut prepared = gate::prepare(target, entries, 1)?;
-        Ok(gate::state(target, &mut prepared, progress).await?.0)
+        Ok(gate::state(target, &mut prepared, None, progress).await?.0)
     }
 
     /// The claims of which it cannot be said that a fail is wrong. Where candidate and baseline are compared, nothing is

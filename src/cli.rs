@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::deliver::{files, runner};
-use crate::engine::Progress;
+use crate::engine::{Cache, MOST_BYTES, Progress};
 use crate::gate::{self, Options};
 use crate::report::plan::View;
 use crate::report::render;
@@ -102,12 +102,22 @@ struct TargetArguments {
     /// The number of threads; without it, one for each processor. The result is the same for any number.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Keep the scores of models in this folder and take them from there in the next run; without it, `MODELGATE_CACHE`, and
+    /// without that, nothing is kept. The result is the same.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// How large the folder of scores may become, in MiB; what was not used for longest is removed first.
+    #[arg(long, value_name = "MIB", default_value_t = MOST_BYTES >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    cache_size: u64,
 }
 
 impl TargetArguments {
-    fn options(&self) -> Options {
-        let Self { spec: _, suite, candidate, baseline, threads } = self.clone();
-        Options { suite, candidate, baseline, threads: threads.map_or_else(processors, usize::from) }
+    fn options(&self) -> Result<Options> {
+        let Self { spec: _, suite, candidate, baseline, threads, cache, cache_size } = self.clone();
+        let from_environment = || std::env::var_os("MODELGATE_CACHE").filter(|folder| !folder.is_empty());
+        let cache = cache.or_else(|| from_environment().map(PathBuf::from));
+        let cache = cache.map(|folder| Cache::open(&folder, cache_size << 20)).transpose()?.map(Arc::new);
+        Ok(Options { suite, candidate, baseline, threads: threads.map_or_else(processors, usize::from), cache })
     }
 }
 
@@ -119,11 +129,11 @@ fn processors() -> usize {
 #[must_use]
 pub fn main(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        Command::Run { target, out } => run(&target.spec, &target.options(), &out),
+        Command::Run { target, out } => target.options().and_then(|options| run(&target.spec, &options, &out)),
         Command::Action => action::action(None),
         Command::Publish { folder } => action::action(Some(folder)),
         Command::Validate { spec } => validate(&spec),
-        Command::Plan { target, no_data } => plan(&target.spec, &target.options(), no_data),
+        Command::Plan { target, no_data } => target.options().and_then(|options| plan(&target.spec, &options, no_data)),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
         Command::Explain { check } => explain(check.as_deref()),
         Command::Schema => print(&format!("{:#}\n", docs::schema())),
@@ -143,7 +153,9 @@ fn run(spec: &Path, options: &Options, out: &Path) -> Result<ExitCode> {
         Ok(report) => report,
         Err(cancelled) => return Ok(cancelled),
     };
-    let written = files::write(out, &report, &files::Circumstances::of(options.threads, started))?;
+    let cache = options.cache.as_deref();
+    let written = files::write(out, &report, &files::Circumstances::of(options.threads, cache, started))?;
+    warn_of_refused(cache)?;
     print(&render::terminal(&report, &written)?)?;
     Ok(ExitCode::from(report.record.verdict.exit_code()))
 }
@@ -188,6 +200,16 @@ async fn interrupted() -> u8 {
     }
 }
 
+/// Says which cached scores were not taken: someone may have made them up.
+fn warn_of_refused(cache: Option<&Cache>) -> Result<()> {
+    for refused in cache.map(Cache::used).unwrap_or_default().refused {
+        let text = format!("warning: {}", render::refused(&refused)?);
+        // Nobody is left to be told when standard error is closed.
+        let _ = anstream::stderr().write_all(harmless(&text).as_bytes());
+    }
+    Ok(())
+}
+
 fn validate(spec: &Path) -> Result<ExitCode> {
     let spec = Spec::read(spec)?;
     print(&render::validated(&spec)?)
@@ -201,9 +223,12 @@ fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     if no_data {
         return print(&render::plan(&suite, &view)?);
     }
-    let progress = Arc::new(Progress::default());
-    match wait(options.threads, scored(&progress), gate::state(&target, &mut prepared, &progress))? {
-        Ok((statements, _)) => print(&render::plan(&suite, &view.measured(&statements, &target.spec.written.policy))?),
+    let (cache, progress) = (options.cache.as_deref(), Arc::new(Progress::default()));
+    match wait(options.threads, scored(&progress), gate::state(&target, &mut prepared, cache, &progress))? {
+        Ok((statements, _)) => {
+            warn_of_refused(cache)?;
+            print(&render::plan(&suite, &view.measured(&statements, &target.spec.written.policy))?)
+        }
         Err(cancelled) => Ok(cancelled),
     }
 }

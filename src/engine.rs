@@ -12,6 +12,7 @@ use crate::answers::{Answer, Answers};
 use crate::plan::{Ask, Plan, SummaryAsk};
 use crate::target::Target;
 
+mod cache;
 pub mod condition;
 pub mod functions;
 mod group;
@@ -23,7 +24,10 @@ mod table;
 mod udaf;
 mod view;
 
+pub use cache::{CHECKED, Cache, MOST_BYTES, Refused, Used};
 pub use functions::Progress;
+
+use cache::Held;
 
 /// Answers everything that the plan asks and has no answer yet.
 ///
@@ -33,12 +37,16 @@ pub async fn answer(
     context: &SessionContext,
     target: &Target,
     plan: &Plan<'_>,
+    cache: Option<&Cache>,
     progress: &Arc<Progress>,
 ) -> Result<Answers> {
     let mut answers = Answers::default();
     for (dataset, asks) in by_dataset(plan) {
         let summaries: Vec<&SummaryAsk> = asks.iter().map(|(_, ask)| *ask).collect();
-        let groups = summarise::all(context, target, dataset, &summaries, progress)
+        let held = held(context, target, dataset, &summaries, cache, progress)
+            .await
+            .with_context(|| format!("dataset `{dataset}` could not be scored"))?;
+        let groups = summarise::all(context, target, dataset, &summaries, &held, progress)
             .await
             .with_context(|| format!("dataset `{dataset}` could not be summarised"))?;
         for ((number, _), answer) in asks.iter().zip(groups) {
@@ -57,6 +65,20 @@ pub async fn answer(
         }
     }
     Ok(answers)
+}
+
+/// The scores that need no model, if there is a cache of them.
+async fn held(
+    context: &SessionContext,
+    target: &Target,
+    dataset: &str,
+    asks: &[&SummaryAsk],
+    cache: Option<&Cache>,
+    progress: &Arc<Progress>,
+) -> Result<Held> {
+    let Some(cache) = cache else { return Ok(Held::default()) };
+    let inputs = asks.iter().flat_map(|ask| &ask.inputs);
+    cache.hold(context, target, target.dataset(dataset)?, inputs, progress).await
 }
 
 fn by_dataset<'p>(plan: &'p Plan<'_>) -> BTreeMap<&'p str, Vec<(usize, &'p SummaryAsk)>> {

@@ -9,7 +9,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::answers::Answers;
 use crate::check::{Asked, Refusal};
-use crate::engine::{self, Progress};
+use crate::engine::{self, Cache, Progress};
 use crate::plan::{Ask, Expression, Plan};
 use crate::record::{Base, Record};
 use crate::report::{Report, curves};
@@ -51,6 +51,8 @@ pub struct Options {
     pub baseline: Option<String>,
     /// The number of threads.
     pub threads: usize,
+    /// Where scores are kept from run to run.
+    pub cache: Option<Arc<Cache>>,
 }
 
 /// A plan whose checks have asked their first questions.
@@ -86,7 +88,7 @@ pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Res
     let (target, selection) = open(spec, options)?;
     let mut prepared = prepare(&target, selection.entries, options.threads)?;
     let curves = curves::ask(&mut prepared.plan)?;
-    let (stated, answers) = state(&target, &mut prepared, progress).await?;
+    let (stated, answers) = state(&target, &mut prepared, options.cache.as_deref(), progress).await?;
     statements.extend(stated);
     let record = Record::new(&target, &selection.suite, base, statements);
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
@@ -139,14 +141,15 @@ pub fn prepare(target: &Target, entries: Vec<Entry>, threads: usize) -> Result<P
 pub async fn state(
     target: &Target,
     prepared: &mut Prepared<'_>,
+    cache: Option<&Cache>,
     progress: &Arc<Progress>,
 ) -> Result<(Vec<Statement>, Answers)> {
     let Prepared { plan, checks, context } = prepared;
     let mut answers = Answers::default();
-    answer(context, target, plan, &mut answers, progress).await?;
+    answer(context, target, plan, &mut answers, cache, progress).await?;
     for _ in 0..MOST_ROUNDS {
         ask_again(target, checks, &answers, plan)?;
-        answer(context, target, plan, &mut answers, progress).await?;
+        answer(context, target, plan, &mut answers, cache, progress).await?;
     }
     Ok((judge(checks, &answers)?, answers))
 }
@@ -163,10 +166,11 @@ async fn answer(
     target: &Target,
     plan: &mut Plan<'_>,
     answers: &mut Answers,
+    cache: Option<&Cache>,
     progress: &Arc<Progress>,
 ) -> Result<()> {
     if plan.is_open() {
-        answers.extend(engine::answer(context, target, plan, progress).await?);
+        answers.extend(engine::answer(context, target, plan, cache, progress).await?);
         plan.close_round();
     }
     Ok(())

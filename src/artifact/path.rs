@@ -51,11 +51,19 @@ fn ensure_file(file: &Path) -> Result<()> {
 /// # Errors
 /// When the file cannot be read.
 pub fn sha256(file: &Path) -> Result<String> {
+    let opened = File::open(file).with_context(|| format!("`{}` cannot be opened", file.display()))?;
+    sha256_of(&opened).with_context(|| format!("`{}` cannot be read", file.display()))
+}
+
+/// The SHA-256 of what is left to read of a file, in hexadecimal.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn sha256_of(mut file: &File) -> Result<String> {
     let mut hasher = Sha256::new();
-    let mut reader = File::open(file).with_context(|| format!("`{}` cannot be opened", file.display()))?;
     let mut buffer = vec![0; 1 << 16];
     loop {
-        let read = reader.read(&mut buffer).with_context(|| format!("`{}` cannot be read", file.display()))?;
+        let read = file.read(&mut buffer)?;
         if read == 0 {
             return Ok(hex(&hasher.finalize()));
         }

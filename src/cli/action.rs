@@ -16,7 +16,7 @@ use crate::deliver::event::{Event, Trigger};
 use crate::deliver::inputs::Inputs;
 use crate::deliver::policy::{self, Judging, Lines, Workspace};
 use crate::deliver::{Desk, Message, Subject, files, runner};
-use crate::engine::Progress;
+use crate::engine::{Cache, MOST_BYTES, Progress};
 use crate::gate::{self, Case, Options};
 use crate::report::{Report, render};
 use crate::spec::Spec;
@@ -32,6 +32,7 @@ struct Step<'s> {
     inputs: &'s Inputs,
     workspace: Workspace,
     desk: Desk<'s>,
+    cache: Option<Arc<Cache>>,
     started: Instant,
 }
 
@@ -67,8 +68,9 @@ async fn step(publish: Option<PathBuf>) -> Result<u8> {
     inputs.publish = publish.or(inputs.publish);
     let workspace = Workspace::enter(&environment, &inputs.spec)?;
     let desk = Desk::new(&environment, &inputs, say);
-    let step =
-        Step { environment: &environment, event: &event, inputs: &inputs, workspace, desk, started: Instant::now() };
+    let cache = inputs.cache.as_deref().map(|folder| Cache::open(folder, MOST_BYTES)).transpose()?.map(Arc::new);
+    let started = Instant::now();
+    let step = Step { environment: &environment, event: &event, inputs: &inputs, workspace, desk, cache, started };
     let code = match (&inputs.publish, idle) {
         (Some(folder), _) => publish::record(&step, folder).await?,
         (None, Some(why)) => step.nothing(&why),
@@ -173,7 +175,8 @@ impl Step<'_> {
     async fn run(&self, case: Case, suite: &str) -> Result<Report> {
         let Inputs { candidate, baseline, threads, .. } = self.inputs.clone();
         let threads = threads.unwrap_or_else(processors);
-        let options = Options { suite: Some(suite.to_owned()), candidate, baseline, threads };
+        let options =
+            Options { suite: Some(suite.to_owned()), candidate, baseline, threads, cache: self.cache.clone() };
         let handle = tokio::runtime::Handle::current();
         // On a thread of its own, so that a signal is heard while files are read.
         let judging = tokio::task::spawn_blocking(move || {
@@ -184,7 +187,11 @@ impl Step<'_> {
 
     async fn judged(&self, subject: &Subject, check: Option<CheckRun>, report: &Report, lines: &Lines) -> Result<u8> {
         let threads = self.inputs.threads.unwrap_or_else(processors);
-        let written = files::write(&self.inputs.out, report, &files::Circumstances::of(threads, self.started))?;
+        let cache = self.cache.as_deref();
+        let written = files::write(&self.inputs.out, report, &files::Circumstances::of(threads, cache, self.started))?;
+        for refused in cache.map(Cache::used).unwrap_or_default().refused {
+            say(&runner::message(runner::Level::Warning, &render::refused(&refused)?));
+        }
         say(&runner::inert(&render::terminal(report, &written)?));
         let mut message = message::of_report(report, &self.workspace.spec, lines)?;
         message.outputs.extend(files_of(&self.inputs.out));

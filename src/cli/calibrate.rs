@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::{TargetArguments, print, progress, wait};
+use super::{TargetArguments, print, progress, wait, warn_of_refused};
 use crate::calibrate::{self, Advance, Options};
 use crate::deliver::files;
 use crate::report::render;
@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 
 pub(super) fn calibrate(arguments: &Arguments) -> Result<ExitCode> {
     let Arguments { target, splits, seed, out } = arguments;
-    let options = Options { run: target.options(), splits: *splits, seed: *seed };
+    let options = Options { run: target.options()?, splits: *splits, seed: *seed };
     let spec = Spec::read(&target.spec)?;
     let advance = Arc::new(Advance::default());
     let shown = Arc::clone(&advance);
@@ -41,6 +41,7 @@ pub(super) fn calibrate(arguments: &Arguments) -> Result<ExitCode> {
         Ok(calibration) => calibration,
         Err(cancelled) => return Ok(cancelled),
     };
+    warn_of_refused(options.run.cache.as_deref())?;
     let file = files::write_calibration(out, &calibration.to_json()?)?;
     print(&render::calibration(&calibration, &file)?)?;
     Ok(ExitCode::from(calibration.verdict.exit_code()))

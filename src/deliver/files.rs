@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use tempfile::Builder;
 
+use crate::engine::{Cache, Used};
 use crate::report::{Report, budget, junit, render};
 
 /// The files of a run, the record last: where it stands, everything stands.
@@ -26,14 +27,21 @@ pub struct Circumstances {
     pub threads: usize,
     /// How long it took.
     pub seconds: f64,
+    /// Which scores came from a cache of them, where there is one.
+    pub cache: Option<Used>,
 }
 
 impl Circumstances {
     /// The circumstances of a run that started then.
     #[must_use]
-    pub fn of(threads: usize, started: Instant) -> Self {
-        let machine = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
-        Self { modelgate: env!("CARGO_PKG_VERSION"), machine, threads, seconds: started.elapsed().as_secs_f64() }
+    pub fn of(threads: usize, cache: Option<&Cache>, started: Instant) -> Self {
+        Self {
+            modelgate: env!("CARGO_PKG_VERSION"),
+            machine: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+            threads,
+            seconds: started.elapsed().as_secs_f64(),
+            cache: cache.map(Cache::used),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Inputs {
     pub baseline: Option<String>,
     /// The number of threads.
     pub threads: Option<usize>,
+    /// The folder of the scores that are kept from run to run.
+    pub cache: Option<PathBuf>,
     /// The folder of the reports.
     pub out: PathBuf,
     /// The token.
@@ -69,12 +71,14 @@ impl Inputs {
         let threads = environment.number("threads")?.map(usize::try_from).transpose()?;
         let seconds = environment.number("publish_seconds")?.unwrap_or(PUBLISH_SECONDS);
         let token = environment.input("token").or_else(|| environment.get("GITHUB_TOKEN"));
+        let cache = environment.input("cache").or_else(|| environment.get("MODELGATE_CACHE"));
         Ok(Self {
             spec: environment.input("spec").unwrap_or("modelgate.yaml").to_owned(),
             suite: given("suite"),
             candidate: given("candidate"),
             baseline: given("baseline"),
             threads,
+            cache: cache.map(PathBuf::from),
             out: environment.input("out").unwrap_or(".modelgate").into(),
             token: token.map(str::to_owned),
             check: environment.flag("check", true)?,

@@ -105,7 +105,7 @@ impl ScalarUDFImpl for Score {
 }
 
 /// The fields of a model's outputs, named by their numbers.
-fn fields(outputs: usize) -> Fields {
+pub(super) fn fields(outputs: usize) -> Fields {
     (0..outputs).map(|output| Field::new(output.to_string(), DataType::Float64, false)).collect()
 }
 

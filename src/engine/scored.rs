@@ -13,6 +13,7 @@ use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, cast, ident, lit};
 
+use super::cache::{Cache, Held};
 use super::functions::{Progress, Uniform};
 use super::session;
 use super::view::{self, View};
@@ -57,13 +58,23 @@ pub async fn write(
     seed: u64,
     threads: usize,
     folder: &Path,
+    cache: Option<&Cache>,
     progress: &Arc<Progress>,
 ) -> Result<Scored> {
     let roles = &target.spec.written.columns;
-    let view = View::new(target, dataset, progress);
+    let score = |side| Input::Score { side, noise: None, output: 0 };
+    let scores = [(score(Side::Baseline), BASELINE), (score(Side::Candidate), CANDIDATE)];
+    let held = match cache {
+        Some(cache) => {
+            let inputs = scores.iter().map(|(score, _)| score);
+            cache.hold(&session::open(threads), target, dataset, inputs, progress).await?
+        }
+        None => Held::default(),
+    };
+    let view = View::new(target, dataset, progress, &held);
     let mut columns: Vec<Expr> = dataset.schema.fields().iter().map(|field| ident(field.name())).collect();
-    for (side, name) in [(Side::Baseline, BASELINE), (Side::Candidate, CANDIDATE)] {
-        columns.push(view.input(&Input::Score { side, noise: None, output: 0 })?.alias(name));
+    for (score, name) in &scores {
+        columns.push(view.input(score)?.alias(*name));
     }
     let key = |column: &String| coalesce(vec![view::key(column), lit(0_u64)]);
     // Without an id, a row is known by its place, and places must not depend on threads.

@@ -7,7 +7,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 
 /// Rows of a batch. Large enough to keep a model busy, small enough to stay in the processor's cache.
-const BATCH: usize = 8192;
+pub(super) const BATCH: usize = 8192;
 
 /// A session that works on this many threads.
 #[must_use]

@@ -10,6 +10,7 @@ use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::logical_expr::{Expr, ident, lit};
 use datafusion::prelude::SessionContext;
 
+use super::cache::Held;
 use super::functions::Progress;
 use super::group;
 use super::udaf::{self, Question, Questions};
@@ -33,9 +34,10 @@ pub(super) async fn all(
     target: &Target,
     dataset: &str,
     asks: &[&SummaryAsk],
+    held: &Held,
     progress: &Arc<Progress>,
 ) -> Result<Vec<States>> {
-    let view = View::new(target, target.dataset(dataset)?, progress);
+    let view = View::new(target, target.dataset(dataset)?, progress, held);
     let rows = view.rows(context).await?;
     let (inputs, groupings) = (distinct(asks), union(asks));
 

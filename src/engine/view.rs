@@ -12,6 +12,7 @@ use datafusion::functions_aggregate::expr_fn::{count, min};
 use datafusion::logical_expr::{Expr, JoinType, cast, ident, lit, not, when};
 use datafusion::prelude::SessionContext;
 
+use super::cache::{Held, numbered};
 use super::condition;
 use super::functions::{Key, Noise as NoiseFunction, Output, Progress, Quantile, Score, Uniform};
 use super::session;
@@ -26,16 +27,21 @@ pub(super) struct View<'t> {
     target: &'t Target,
     dataset: &'t Dataset,
     progress: Arc<Progress>,
+    held: &'t Held,
 }
 
 impl<'t> View<'t> {
-    pub(super) fn new(target: &'t Target, dataset: &'t Dataset, progress: &Arc<Progress>) -> Self {
-        Self { target, dataset, progress: Arc::clone(progress) }
+    pub(super) fn new(target: &'t Target, dataset: &'t Dataset, progress: &Arc<Progress>, held: &'t Held) -> Self {
+        Self { target, dataset, progress: Arc::clone(progress), held }
     }
 
     /// The rows, with the scores of predictions files beside them.
     pub(super) async fn rows(&self, context: &SessionContext) -> Result<DataFrame> {
-        let mut frame = session::read(context, &self.dataset.files).await?;
+        let mut frame = if self.held.is_empty() {
+            session::read(context, &self.dataset.files).await?
+        } else {
+            numbered::read(context, &self.dataset.files).await?
+        };
         for side in [Side::Baseline, Side::Candidate] {
             if let Some(Scorer::Predictions(predictions)) = self.target.judged(side).map(|judged| &judged.scorer) {
                 let scores = scores_by_id(context, self.columns(), side, predictions).await?;
@@ -164,15 +170,25 @@ impl<'t> View<'t> {
 
     /// The outputs of a model are parts of one expression, which the engine computes once for all of them.
     fn live_score(&self, side: Side, onnx: &OnnxModel, noise: Option<&Noise>, output: usize) -> Result<Expr> {
+        let (scores, outputs) = match self.held.find(side, noise) {
+            Some(scores) => scores.function(),
+            None => {
+                if output == 0 {
+                    self.progress.expect(self.dataset.rows);
+                }
+                self.outputs(side, onnx, noise)?
+            }
+        };
+        Ok(if outputs == 1 { scores } else { Output::function().call(vec![scores, lit(output as u64)]) })
+    }
+
+    /// All outputs of a model, and how many they are.
+    pub(super) fn outputs(&self, side: Side, onnx: &OnnxModel, noise: Option<&Noise>) -> Result<(Expr, usize)> {
         let binding = onnx.bind(self.model(), &self.columns().features, &self.dataset.schema)?;
         let outputs = binding.outputs();
-        if output == 0 {
-            self.progress.expect(self.dataset.rows);
-        }
         let features = binding.columns().iter().map(|column| self.feature(column, noise)).collect::<Result<_>>()?;
         let function = Score::function(format!("score_{side}"), binding, Arc::clone(&self.progress));
-        let scores = function.call(features);
-        Ok(if outputs == 1 { scores } else { Output::function().call(vec![scores, lit(output as u64)]) })
+        Ok((function.call(features), outputs))
     }
 
     fn disturbed(&self, noise: &Noise) -> Result<Expr> {

@@ -14,6 +14,7 @@ use super::budget::{self, Shown};
 use super::plan::View;
 use super::{Report, chart};
 use crate::calibrate::Calibration;
+use crate::engine::Refused;
 use crate::record::{ClaimRecord, Record};
 use crate::spec::Spec;
 use crate::spec::problem::Problems;
@@ -84,6 +85,14 @@ pub fn undelivered(channel: &str, trouble: &str, permissions: &[&str]) -> Result
     Ok(render("undelivered.txt", context! { channel, trouble, permissions => Value::from(Serde(permissions)) })?
         .trim()
         .to_owned())
+}
+
+/// That a file of a cache of scores was not taken, and why.
+///
+/// # Errors
+/// As [`terminal`].
+pub fn refused(refused: &Refused) -> Result<String> {
+    render("refused.txt", context! { refused => Value::from(Serde(refused)) })
 }
 
 /// The report as one page that needs no network.
@@ -162,7 +171,8 @@ fn environment() -> Environment<'static> {
         "undelivered.txt",
         "validated.txt",
         "plan.txt",
-        "calibrate.txt"
+        "calibrate.txt",
+        "refused.txt"
     );
     environment
 }

@@ -23,6 +23,52 @@ pub fn environment() -> Result<&'static Environment> {
     made.as_ref().map_err(|message| anyhow!("{message}"))
 }
 
+/// What the last bits of a score depend on beside the model and its inputs: the build of ONNX Runtime, and the features of
+/// the processor by which it chooses its kernels.
+///
+/// # Errors
+/// As [`environment`].
+pub fn kernels() -> Result<String> {
+    environment()?;
+    Ok(format!("{}; {} {}", ort::info(), std::env::consts::ARCH, features().join(" ")))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn features() -> Vec<&'static str> {
+    macro_rules! present {
+        ($($feature:tt),*) => { [$(($feature, std::arch::is_x86_feature_detected!($feature))),*] };
+    }
+    let known = present!(
+        "avx",
+        "f16c",
+        "fma",
+        "avx2",
+        "avxvnni",
+        "avx512f",
+        "avx512bw",
+        "avx512dq",
+        "avx512vl",
+        "avx512vnni",
+        "avx512bf16",
+        "avx512fp16"
+    );
+    known.into_iter().filter(|(_, present)| *present).map(|(feature, _)| feature).collect()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn features() -> Vec<&'static str> {
+    macro_rules! present {
+        ($($feature:tt),*) => { [$(($feature, std::arch::is_aarch64_feature_detected!($feature))),*] };
+    }
+    let known = present!("fp16", "dotprod", "bf16", "i8mm", "sve");
+    known.into_iter().filter(|(_, present)| *present).map(|(feature, _)| feature).collect()
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn features() -> Vec<&'static str> {
+    Vec::new()
+}
+
 /// The shared library: `configured` (the value of `ORT_DYLIB_PATH`) if it is given and not empty, else the one of the
 /// wheel that is installed in `folder/.venv`.
 ///

@@ -66,6 +66,23 @@ fn an_input_chooses_the_suite_and_the_models() {
     assert_eq!(run.output("record"), "made/reports/record.json");
 }
 
+/// The scores of the toy are columns, so its folder stays empty; `cache.rs` fills folders.
+#[test]
+fn a_folder_of_scores_is_an_input_or_a_variable() {
+    for (input, variable, folder) in [("kept/scores", "", "kept/scores"), ("", "other", "other"), ("a", "b", "a")] {
+        let double = Double::start();
+        let mut job = Job::on_pull_request(&double).input("cache", input).variable("MODELGATE_CACHE", variable);
+        job.run().has_verdict(Pass).is_quiet();
+        assert!(job.workspace().join(folder).is_dir(), "{folder}");
+        let run = fs::read_to_string(job.workspace().join(".modelgate/run.json")).unwrap();
+        assert!(run.contains("\"reused\": []"), "{run}");
+    }
+    let double = Double::start();
+    let mut job = Job::on_pull_request(&double).input("cache", "toy.csv/scores");
+    fs::write(job.workspace().join("toy.csv"), "").unwrap();
+    job.run().ends_with(2).tells("the cache of scores `toy.csv/scores` cannot be written");
+}
+
 #[test]
 fn an_event_that_asks_for_nothing_is_a_success_with_the_reason() {
     for (event, reason) in [
