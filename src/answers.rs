@@ -1,6 +1,8 @@
 //! The answers of the engine, redeemed by the tickets of the plan.
 
+use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use arrow::array::ArrayRef;
@@ -49,12 +51,14 @@ pub struct Joined {
 #[derive(Debug, Default)]
 pub struct Answers {
     by_ask: BTreeMap<usize, Answer>,
+    /// What was made of an answer, for all who ask for it.
+    made: Mutex<BTreeMap<(usize, TypeId), Arc<dyn Any + Send + Sync>>>,
 }
 
 /// The answer to one summary ask, read.
 #[derive(Debug, Clone)]
 pub struct Groups<S> {
-    groups: BTreeMap<(Grouping, String), S>,
+    groups: BTreeMap<(Grouping, String), Arc<S>>,
 }
 
 impl Answers {
@@ -68,17 +72,37 @@ impl Answers {
         self.by_ask.extend(other.by_ask);
     }
 
-    /// The summaries of an ask, by group.
+    /// The summaries of an ask, by group. They are read once, however often they are asked for.
     ///
     /// # Errors
     /// When the ask was not answered, or its state cannot be read.
-    pub fn summary<S: Summary>(&self, ticket: &Ticket<S>) -> Result<Groups<S>> {
+    pub fn summary<S: Summary>(&self, ticket: &Ticket<S>) -> Result<Arc<Groups<S>>> {
+        self.made_of(ticket.ask, || self.read(ticket))
+    }
+
+    /// What `make` makes of the answer to an ask, made once for all who ask for the like.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn made_of<T: Any + Send + Sync>(&self, ask: usize, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        let key = (ask, TypeId::of::<T>());
+        let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = made().get(&key).cloned().and_then(|known| known.downcast::<T>().ok());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let new = Arc::new(make()?);
+        made().insert(key, Arc::<T>::clone(&new));
+        Ok(new)
+    }
+
+    fn read<S: Summary>(&self, ticket: &Ticket<S>) -> Result<Groups<S>> {
         let Some(Answer::Summary(states)) = self.by_ask.get(&ticket.ask) else {
             bail!("the engine gave no answer to ask {} for `{}`", ticket.ask, S::NAME)
         };
         let groups = states
             .iter()
-            .map(|(group, state)| Ok((group.clone(), S::read(state, 0)?)))
+            .map(|(group, state)| Ok((group.clone(), Arc::new(S::read(state, 0)?))))
             .collect::<Result<_>>()
             .with_context(|| format!("the answer to ask {} is no `{}`", ticket.ask, S::NAME))?;
         Ok(Groups { groups })
@@ -110,13 +134,13 @@ impl Answers {
 impl<S: Summary> Groups<S> {
     /// The summary of all rows; of no rows at all, the empty one.
     #[must_use]
-    pub fn all(&self) -> S {
+    pub fn all(&self) -> Arc<S> {
         self.groups.get(&(Grouping::All, "all".to_owned())).cloned().unwrap_or_default()
     }
 
     /// The groups of one grouping by name, in the order of the names. A condition that no row meets is an empty summary.
     #[must_use]
-    pub fn of(&self, grouping: &Grouping) -> Vec<(String, S)> {
+    pub fn of(&self, grouping: &Grouping) -> Vec<(String, Arc<S>)> {
         match grouping {
             Grouping::All => vec![("all".to_owned(), self.all())],
             Grouping::Where { name, .. } => {

@@ -12,10 +12,10 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::deliver::{files, runner};
-use crate::engine::{Cache, MOST_BYTES, Progress};
+use crate::engine::{self, Cache, MOST_BYTES, Progress};
 use crate::gate::{self, Options};
 use crate::report::plan::View;
-use crate::report::render;
+use crate::report::{curves, render};
 use crate::spec::Spec;
 use crate::spec::problem::{Problems, nearest};
 use crate::{checks, docs};
@@ -219,7 +219,13 @@ fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     let (target, selection) = gate::open(Spec::read(spec)?, options)?;
     let suite = selection.suite.clone();
     let mut prepared = gate::prepare(&target, selection.entries, options.threads)?;
-    let view = View::new(&target, &prepared);
+    curves::ask(&mut prepared.plan)?;
+    let columns = engine::columns(&prepared.context, &target, &prepared.plan);
+    let columns = match wait(options.threads, String::new, columns)? {
+        Ok(columns) => columns,
+        Err(cancelled) => return Ok(cancelled),
+    };
+    let view = View::new(&target, &prepared, &columns);
     if no_data {
         return print(&render::plan(&suite, &view)?);
     }

@@ -28,6 +28,7 @@ pub use cache::{CHECKED, Cache, MOST_BYTES, Refused, Used};
 pub use functions::Progress;
 
 use cache::Held;
+use view::View;
 
 /// Answers everything that the plan asks and has no answer yet.
 ///
@@ -46,7 +47,8 @@ pub async fn answer(
         let held = held(context, target, dataset, &summaries, cache, progress)
             .await
             .with_context(|| format!("dataset `{dataset}` could not be scored"))?;
-        let groups = summarise::all(context, target, dataset, &summaries, &held, progress)
+        let view = View::new(target, target.dataset(dataset)?, progress, &held);
+        let groups = summarise::all(context, &view, &summaries)
             .await
             .with_context(|| format!("dataset `{dataset}` could not be summarised"))?;
         for ((number, _), answer) in asks.iter().zip(groups) {
@@ -65,6 +67,25 @@ pub async fn answer(
         }
     }
     Ok(answers)
+}
+
+/// The columns that are read of each dataset, and of predictions beside it, to answer what the plan asks.
+///
+/// # Errors
+/// When data cannot be opened, or a model cannot be bound to it.
+pub async fn columns(
+    context: &SessionContext,
+    target: &Target,
+    plan: &Plan<'_>,
+) -> Result<BTreeMap<String, Vec<String>>> {
+    let (held, progress) = (Held::default(), Arc::new(Progress::default()));
+    let mut columns = BTreeMap::new();
+    for (dataset, asks) in by_dataset(plan) {
+        let summaries: Vec<&SummaryAsk> = asks.iter().map(|(_, ask)| *ask).collect();
+        let view = View::new(target, target.dataset(dataset)?, &progress, &held);
+        columns.insert(dataset.to_owned(), summarise::columns(context, &view, &summaries).await?);
+    }
+    Ok(columns)
 }
 
 /// The scores that need no model, if there is a cache of them.

@@ -1,5 +1,8 @@
 //! What checks that judge scores have in common: how they ask for a metric and how they compare it with a limit.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use anyhow::{Result, bail, ensure};
 
 use crate::answers::{Answers, Groups};
@@ -472,28 +475,49 @@ pub(super) enum MetricTicket {
     Sums(Ticket<Sums>, rows::Columns, String),
 }
 
-/// A summary of scored rows.
+/// A summary of scored rows, and what was measured of it.
 #[derive(Debug, Clone)]
-pub(super) enum Sample {
-    Moments(Moments),
-    Ranks(Ranks, rows::Columns),
-    Sums(Sums, rows::Columns),
+pub(super) struct Sample {
+    summary: ScoredRows,
+    measured: Arc<Measured>,
 }
+
+#[derive(Debug, Clone)]
+enum ScoredRows {
+    Moments(Arc<Moments>),
+    Ranks(Arc<Ranks>, rows::Columns),
+    Sums(Arc<Sums>, rows::Columns),
+}
+
+/// The measurements of a group, by metric and by the bits of the weights of the models. Claims about the same rows that
+/// differ only in their limits share them.
+type Measured = Mutex<BTreeMap<(String, Vec<u64>), Result<Measurement, Undefined>>>;
+
+/// The measurements of an ask by group.
+type MeasuredGroups = Mutex<BTreeMap<(Grouping, String), Arc<Measured>>>;
 
 impl MetricTicket {
     /// The samples of a grouping by name.
     pub(super) fn samples(&self, answers: &Answers, grouping: &Grouping) -> Result<Vec<(String, Sample)>> {
-        Ok(match self {
-            Self::Moments(ticket) => wrap(&answers.summary(ticket)?, grouping, Sample::Moments),
+        let (ask, summaries) = match self {
+            Self::Moments(ticket) => (ticket.ask, wrap(&*answers.summary(ticket)?, grouping, ScoredRows::Moments)),
             Self::Ranks(ticket, columns) => {
-                wrap(&answers.summary(ticket)?, grouping, |ranks| Sample::Ranks(ranks, columns.clone()))
+                let ranks = |ranks| ScoredRows::Ranks(ranks, columns.clone());
+                (ticket.ask, wrap(&*answers.summary(ticket)?, grouping, ranks))
             }
             Self::Sums(ticket, columns, what) => {
                 let groups = answers.summary(ticket)?;
                 groups.of(grouping).iter().try_for_each(|(_, sums)| refuse_unknown_values(sums, what))?;
-                wrap(&groups, grouping, |sums| Sample::Sums(sums, columns.clone()))
+                (ticket.ask, wrap(&*groups, grouping, |sums| ScoredRows::Sums(sums, columns.clone())))
             }
-        })
+        };
+        let measured = answers.made_of(ask, || Ok(MeasuredGroups::default()))?;
+        let sample = |(name, summary): (String, ScoredRows)| {
+            let mut groups = measured.lock().unwrap_or_else(PoisonError::into_inner);
+            let measured = Arc::clone(groups.entry((grouping.clone(), name.clone())).or_default());
+            (name, Sample { summary, measured })
+        };
+        Ok(summaries.into_iter().map(sample).collect())
     }
 }
 
@@ -510,43 +534,48 @@ fn refuse_unknown_values(sums: &Sums, what: &str) -> Result<()> {
 fn wrap<S: crate::summary::Summary>(
     groups: &Groups<S>,
     grouping: &Grouping,
-    into: impl Fn(S) -> Sample,
-) -> Vec<(String, Sample)> {
+    into: impl Fn(Arc<S>) -> ScoredRows,
+) -> Vec<(String, ScoredRows)> {
     groups.of(grouping).into_iter().map(|(name, summary)| (name, into(summary))).collect()
 }
 
 impl Sample {
+    /// A sample of its own.
+    pub(super) fn of(ranks: Arc<Ranks>, columns: rows::Columns) -> Self {
+        Self { summary: ScoredRows::Ranks(ranks, columns), measured: Arc::default() }
+    }
+
     pub(super) fn rows(&self) -> &RowCounts {
-        match self {
-            Self::Moments(moments) => moments.rows(),
-            Self::Sums(sums, _) => sums.rows(),
-            Self::Ranks(ranks, _) => ranks.rows(),
+        match &self.summary {
+            ScoredRows::Moments(moments) => moments.rows(),
+            ScoredRows::Sums(sums, _) => sums.rows(),
+            ScoredRows::Ranks(ranks, _) => ranks.rows(),
         }
     }
 
     /// What there may be too few of beside rows: those with label 1, or the groups of a ranking with a relevant row; in a
     /// multiclass task those of the class that has the fewest.
     pub(super) fn positives(&self) -> u64 {
-        match self {
-            Self::Moments(moments) => moments.positives(),
-            Self::Sums(sums, columns) if columns.grouped => sums.clusters().unwrap_or(0),
-            Self::Sums(sums, _) => sums.positives(),
-            Self::Ranks(ranks, columns) if columns.grouped => measure::groups(ranks, columns).0,
-            Self::Ranks(ranks, rows::Columns { task: rows::Task::Multiclass { classes }, .. }) => {
+        match &self.summary {
+            ScoredRows::Moments(moments) => moments.positives(),
+            ScoredRows::Sums(sums, columns) if columns.grouped => sums.clusters().unwrap_or(0),
+            ScoredRows::Sums(sums, _) => sums.positives(),
+            ScoredRows::Ranks(ranks, columns) if columns.grouped => measure::groups(ranks, columns).0,
+            ScoredRows::Ranks(ranks, rows::Columns { task: rows::Task::Multiclass { classes }, .. }) => {
                 (0..classes.len()).map(|class| ranks.labelled(class as f64)).min().unwrap_or(0)
             }
-            Self::Ranks(ranks, _) => ranks.positives(),
+            ScoredRows::Ranks(ranks, _) => ranks.positives(),
         }
     }
 
     /// Adds how many entities or groups the numbers rest on, and how many groups were left out without a relevant row.
     pub(super) fn counted(&self, evidence: Evidence, clusters: Option<u64>) -> Evidence {
-        match self {
+        match &self.summary {
             // A ratio has no order, so it leaves no group out.
-            Self::Sums(_, columns) if columns.grouped && !columns.clustered => {
+            ScoredRows::Sums(_, columns) if columns.grouped && !columns.clustered => {
                 clusters.map_or(evidence.clone(), |groups| evidence.detail("groups", groups))
             }
-            Self::Ranks(ranks, columns) if columns.grouped => {
+            ScoredRows::Ranks(ranks, columns) if columns.grouped => {
                 let (groups, left_out) = measure::groups(ranks, columns);
                 clustered(evidence, clusters).detail("groups", groups).detail("groups_left_out", left_out)
             }
@@ -556,15 +585,22 @@ impl Sample {
 
     /// A metric of the scores, weighted over the models.
     pub(super) fn measure(&self, metric: &Metric, weights: &[f64]) -> Result<Measurement, Undefined> {
-        measure(metric, self.answer(), weights)
+        let key = (metric.name(), weights.iter().map(|weight| weight.to_bits()).collect::<Vec<_>>());
+        let known = || self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known().get(&key).cloned();
+        found.unwrap_or_else(|| {
+            let measured = measure(metric, self.answer(), weights);
+            known().insert(key, measured.clone());
+            measured
+        })
     }
 
     /// What the numbers are computed from.
     pub(super) fn answer(&self) -> Answer<'_> {
-        match self {
-            Self::Moments(moments) => Answer::Moments(moments),
-            Self::Ranks(ranks, columns) => Answer::Ranks(ranks, columns),
-            Self::Sums(sums, _) => Answer::Sums(sums),
+        match &self.summary {
+            ScoredRows::Moments(moments) => Answer::Moments(moments),
+            ScoredRows::Ranks(ranks, columns) => Answer::Ranks(ranks, columns),
+            ScoredRows::Sums(sums, _) => Answer::Sums(sums),
         }
     }
 }

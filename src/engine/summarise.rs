@@ -1,23 +1,20 @@
 //! All summaries asked of one dataset, in one scan.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::dataframe::DataFrame;
 use datafusion::functions_aggregate::expr_fn::min;
-use datafusion::logical_expr::{Expr, ident, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, ident, lit};
 use datafusion::prelude::SessionContext;
 
-use super::cache::Held;
-use super::functions::Progress;
 use super::group;
 use super::udaf::{self, Question, Questions};
 use super::view::View;
 use crate::plan::{Grouping, Input, SummaryAsk};
 use crate::spec::problem::quoted;
-use crate::target::Target;
 
 /// The column of the answers.
 const ANSWERS: &str = "mg:answers";
@@ -29,41 +26,54 @@ const UNKNOWN_CLASS: &str = "mg:unknown class";
 pub(super) type States = BTreeMap<(Grouping, String), Vec<ArrayRef>>;
 
 /// Answers all asks of one dataset, in one aggregation.
-pub(super) async fn all(
-    context: &SessionContext,
-    target: &Target,
-    dataset: &str,
-    asks: &[&SummaryAsk],
-    held: &Held,
-    progress: &Arc<Progress>,
-) -> Result<Vec<States>> {
-    let view = View::new(target, target.dataset(dataset)?, progress, held);
-    let rows = view.rows(context).await?;
-    let (inputs, groupings) = (distinct(asks), union(asks));
+pub(super) async fn all(context: &SessionContext, view: &View<'_>, asks: &[&SummaryAsk]) -> Result<Vec<States>> {
+    let groupings = union(asks);
+    let batches = aggregated(context, view, asks, &groupings).await?.collect().await?;
+    refuse_unknown_class(&batches)?;
+    states(&batches, &groupings, asks)
+}
 
+/// The columns that answering reads.
+pub(super) async fn columns(context: &SessionContext, view: &View<'_>, asks: &[&SummaryAsk]) -> Result<Vec<String>> {
+    let plan = aggregated(context, view, asks, &union(asks)).await?.into_optimized_plan()?;
+    let mut columns = BTreeSet::new();
+    plan.apply(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            columns.extend(scan.projected_schema.fields().iter().map(|field| field.name().clone()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(columns.into_iter().collect())
+}
+
+async fn aggregated(
+    context: &SessionContext,
+    view: &View<'_>,
+    asks: &[&SummaryAsk],
+    groupings: &[Grouping],
+) -> Result<DataFrame> {
+    let (rows, inputs) = (view.rows(context).await?, distinct(asks));
     let mut columns = Vec::new();
     for (number, input) in inputs.iter().enumerate().filter(|(_, input)| !is_sql(input)) {
         columns.push(view.input(input)?.alias(input_name(number)));
     }
     let mut arguments = (0..inputs.len()).map(|number| ident(input_name(number))).collect::<Vec<_>>();
     for (number, grouping) in groupings.iter().enumerate() {
-        for (part, key) in group::columns(context, rows.schema(), &view, grouping)?.into_iter().enumerate() {
+        for (part, key) in group::columns(context, rows.schema(), view, grouping)?.into_iter().enumerate() {
             columns.push(key.alias(key_name(number, part)));
             arguments.push(ident(key_name(number, part)));
         }
     }
     // A projection needs a column even where a summary needs none.
     columns.push(lit(true).alias("mg:row"));
-    let mut aggregates = vec![udaf::call(&questions(asks, &inputs, &groupings), arguments)?.alias(ANSWERS)];
+    let mut aggregates = vec![udaf::call(&questions(asks, &inputs, groupings), arguments)?.alias(ANSWERS)];
     let labelled = inputs.iter().any(|input| matches!(input, Input::Label | Input::MatureLabel { .. }));
     if let Some(unknown) = view.unknown_class()?.filter(|_| labelled) {
         columns.push(unknown.alias(UNKNOWN_CLASS));
         aggregates.push(min(ident(UNKNOWN_CLASS)).alias(UNKNOWN_CLASS));
     }
-    let rows = evaluated(context, &view, rows, columns, &inputs)?;
-    let batches = rows.aggregate(Vec::new(), aggregates)?.collect().await?;
-    refuse_unknown_class(&batches)?;
-    states(&batches, &groupings, asks)
+    let rows = evaluated(context, view, rows, columns, &inputs)?;
+    Ok(rows.aggregate(Vec::new(), aggregates)?)
 }
 
 fn questions(asks: &[&SummaryAsk], inputs: &[Input], groupings: &[Grouping]) -> Questions {

@@ -68,8 +68,8 @@ impl Table {
         if self.pairs.is_empty() {
             self.take_first_column();
         }
-        for place in 1..columns.len() {
-            let others = self.columns[place].numbers(&columns[place])?;
+        for (place, column) in columns.iter().enumerate().skip(1) {
+            let others = self.columns[place].numbers(column)?;
             for (number, other) in numbers.iter_mut().zip(others) {
                 *number = self.pair(place, *number, other);
             }

@@ -51,16 +51,19 @@ struct Scan {
     files: usize,
     rows: u64,
     rows_scored: u64,
+    /// What is read of them.
+    columns: Vec<String>,
     summaries: Vec<String>,
     groupings: Vec<String>,
 }
 
 impl View {
-    /// The view of what a prepared run would do first.
+    /// The view of what a prepared run would do first, which reads these columns of each dataset.
     #[must_use]
-    pub fn new(target: &Target, prepared: &Prepared<'_>) -> Self {
+    pub fn new(target: &Target, prepared: &Prepared<'_>, columns: &BTreeMap<String, Vec<String>>) -> Self {
         let checks = prepared.checks.iter().map(|check| Check { name: check.name.to_owned(), line: check.line });
-        Self { checks: checks.collect(), scans: scans(target, prepared), relations: relations(prepared), claims: None }
+        let scans = scans(target, prepared, columns);
+        Self { checks: checks.collect(), scans, relations: relations(prepared), claims: None }
     }
 
     /// The same view with what the data can show of each statement about it.
@@ -101,7 +104,7 @@ fn unknown(evidence: &Evidence) -> String {
     }
 }
 
-fn scans(target: &Target, prepared: &Prepared<'_>) -> Vec<Scan> {
+fn scans(target: &Target, prepared: &Prepared<'_>, columns: &BTreeMap<String, Vec<String>>) -> Vec<Scan> {
     let mut scans: BTreeMap<&str, (Scan, Vec<&Input>)> = BTreeMap::new();
     for ask in prepared.plan.asks() {
         let Ask::Summary(ask) = ask else { continue };
@@ -113,6 +116,7 @@ fn scans(target: &Target, prepared: &Prepared<'_>) -> Vec<Scan> {
                 files,
                 rows,
                 rows_scored: 0,
+                columns: columns.get(&ask.dataset).cloned().unwrap_or_default(),
                 summaries: vec![],
                 groupings: vec![],
             };

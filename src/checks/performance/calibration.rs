@@ -9,7 +9,7 @@ use crate::answers::Answers;
 use crate::check::{Check, Refusal};
 use crate::checks::shared::{self, Margin, MetricTicket, Rows, Sample};
 use crate::evidence::{Evidence, Finding, Limits, Subject, allowed};
-use crate::measure;
+use crate::measure::{self, Answer};
 use crate::plan::{Grouping, Input, Plan};
 use crate::spec::limit::Amount;
 use crate::spec::problem::Problem;
@@ -144,8 +144,8 @@ impl PerformanceCalibration {
         let subject = Subject::slice(&self.data, &Metric::CalibrationRatio.name(), slice);
         let evidence =
             claim(subject, limits, &Metric::CalibrationRatio, (1.0 - error, 1.0 + error), sample, level, obstacle);
-        match sample {
-            Sample::Ranks(ranks, columns) if obstacle.is_none() => {
+        match sample.answer() {
+            Answer::Ranks(ranks, columns) if obstacle.is_none() => {
                 let scored = measure::sample(ranks, columns);
                 let bins = curve::calibration(&scored, columns.scores - 1).unwrap_or_default();
                 evidence.detail("reliability", json!(bins))

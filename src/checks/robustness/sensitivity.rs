@@ -8,7 +8,7 @@ use crate::answers::Answers;
 use crate::check::{Check, Refusal};
 use crate::checks::shared::{self, MetricTicket, Rows, Sample};
 use crate::evidence::{Evidence, Finding, Limits, Subject, allowed};
-use crate::measure::{self, Cell};
+use crate::measure::{self, Answer, Cell};
 use crate::plan::{Grouping, Input, Noise, Plan, Ticket};
 use crate::spec::limit::Amount;
 use crate::spec::problem::{Path, Problem};
@@ -168,7 +168,7 @@ impl Check for RobustnessSensitivity {
             }
             Some(Decisions::Multiclass(ticket)) => {
                 let ranks = answers.summary(ticket)?.all();
-                evidence.push(self.flips(noisy, &Sample::Ranks(ranks, noisy.rows.columns().clone()), disturbed)?);
+                evidence.push(self.flips(noisy, &Sample::of(ranks, noisy.rows.columns().clone()), disturbed)?);
             }
             None => {}
         }
@@ -212,11 +212,11 @@ impl RobustnessSensitivity {
 
 /// The summed shares of decisions that differ between two models, each times its weight.
 fn changed(sample: &Sample, pairs: &[(f64, usize, usize)]) -> Measured {
-    match sample {
-        Sample::Ranks(ranks, columns) if matches!(columns.task, rows::Task::Multiclass { .. }) => {
+    match sample.answer() {
+        Answer::Ranks(ranks, columns) if matches!(columns.task, rows::Task::Multiclass { .. }) => {
             measure::changed(ranks, columns, pairs)
         }
-        _ => measure::share(sample.answer(), |cell: Cell| {
+        answer => measure::share(answer, |cell: Cell| {
             let flip = |&(weight, a, b): &(f64, usize, usize)| {
                 if cell.decision(a) == cell.decision(b) { 0.0 } else { weight }
             };
