@@ -13,9 +13,10 @@ use datafusion::logical_expr::{Expr, JoinType, cast, ident, lit, not, when};
 use datafusion::prelude::SessionContext;
 
 use super::condition;
-use super::functions::{Key, Noise as NoiseFunction, Output, Progress, Quantile, Score, Uniform};
+use super::functions::{Key, Noise as NoiseFunction, Opened, Output, Progress, Quantile, Score, Uniform};
 use super::session;
 use crate::plan::{DECISION, Input, Noise, SCORE, Window};
+use crate::score::definition::Definition;
 use crate::score::{OnnxModel, Predictions, Resampled, Scorer};
 use crate::spec::written::{Columns, Model, Task};
 use crate::stats::random;
@@ -169,9 +170,11 @@ impl<'t> View<'t> {
         if output == 0 {
             self.progress.expect(self.dataset.rows);
         }
-        let features = binding.columns().iter().map(|column| self.feature(column, noise)).collect::<Result<_>>()?;
-        let function = Score::function(format!("score_{side}"), binding, Arc::clone(&self.progress));
-        let scores = function.call(features);
+        let definition = Definition::new(onnx, &binding).text()?;
+        let features = binding.columns().iter().map(|column| self.feature(column, noise));
+        let arguments = features.chain([Ok(lit(definition))]).collect::<Result<_>>()?;
+        let function = Score::function(side, Arc::new(Opened(Arc::new(binding))), Arc::clone(&self.progress));
+        let scores = function.call(arguments);
         Ok(if outputs == 1 { scores } else { Output::function().call(vec![scores, lit(output as u64)]) })
     }
 
