@@ -12,6 +12,8 @@ use crate::answers::{Answer, Answers};
 use crate::plan::{Ask, Plan, SummaryAsk};
 use crate::target::Target;
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod condition;
 pub mod functions;
 mod group;

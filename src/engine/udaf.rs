@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StructArray};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -121,5 +122,14 @@ fn external(error: anyhow::Error) -> DataFusionError {
 /// The state in row `row` of an answer column, each array of length one.
 pub(crate) fn state(answer: &ArrayRef, row: usize) -> Result<Vec<ArrayRef>> {
     let answer = answer.as_struct_opt().ok_or_else(|| exec_datafusion_err!("an answer is not a state"))?;
-    Ok(answer.columns().iter().map(|column| column.slice(row, 1)).collect())
+    answer.columns().iter().map(|column| large(column.slice(row, 1))).collect()
+}
+
+/// A list as the large list that it was: Arrow Flight, which carries the answers of a cluster, hands on the one as the other
+/// (`prepare_field_for_flight` in arrow-flight 59.3).
+fn large(column: ArrayRef) -> Result<ArrayRef> {
+    match column.data_type() {
+        DataType::List(item) => Ok(cast(&column, &DataType::LargeList(Arc::clone(item)))?),
+        _ => Ok(column),
+    }
 }

@@ -4,6 +4,8 @@
 mod calibrate;
 mod cases;
 mod catalogue;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod coverage;
 mod docs;
 mod gate;
