@@ -62,9 +62,6 @@ const LOST: u64 = 15;
 /// Seconds that an executor waits for its scheduler to start.
 const PATIENCE: u16 = 60;
 
-/// Seconds that data of a job may lie on an executor whose scheduler forgot it.
-const LEFT_OVER: u64 = 24 * 60 * 60;
-
 /// Models that an executor keeps open, since it outlives many runs.
 const OPEN_MODELS: usize = 8;
 
@@ -258,8 +255,6 @@ pub async fn execute(executor: &Executor, joined: impl FnOnce()) -> Result<()> {
         scheduler_connect_timeout_seconds: PATIENCE,
         vcores: *threads,
         work_dir: Some(folder.path().to_str().context("the folder of temporary files is no path in UTF-8")?.to_owned()),
-        job_data_ttl_seconds: LEFT_OVER,
-        job_data_clean_up_interval_seconds: LEFT_OVER,
         grpc_max_decoding_message_size: MESSAGE,
         grpc_max_encoding_message_size: MESSAGE,
         executor_heartbeat_interval_seconds: HEARTBEAT,
