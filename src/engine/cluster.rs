@@ -160,7 +160,6 @@ fn always(scheduler: &Address, role: Role) -> EndpointOverrideFn {
 }
 
 /// Lets a request in if it comes from a role of this version, and from a run only when an executor is there.
-#[expect(clippy::result_large_err, reason = "an interceptor of tonic gives this")]
 fn admit(request: Request<()>, has_executor: impl Fn() -> bool) -> Result<Request<()>, Status> {
     let agent = request.metadata().get("user-agent").and_then(|agent| agent.to_str().ok());
     let parts = agent.and_then(|agent| agent.strip_prefix("modelgate/")?.split_once(" ("));
