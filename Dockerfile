@@ -3,7 +3,9 @@
 FROM rust:1.94-bookworm AS build
 WORKDIR /build
 COPY . .
-RUN CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release --locked
+# `--build-arg FEATURES=cluster` for the image of a cluster's roles.
+ARG FEATURES=
+RUN CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release --locked --features "$FEATURES"
 
 # The program alone: `docker build --target binary --output type=local,dest=FOLDER .`
 FROM scratch AS binary

@@ -20,7 +20,7 @@ export PATH := $(PATH):$(abspath .venv/bin)
 
 .PHONY: help
 help: ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: demo
 demo: build $(RUNTIME) ## judge the flight-delay example and three candidates
@@ -34,6 +34,12 @@ test: $(RUNTIME) $(NODE) ## everything that proves that it works
 	ORT_DYLIB_PATH=$(LIBRARY) MODELGATE_EVENTS=$(EVENTS) MODELGATE_REQUESTS=$(REQUESTS) $(CARGO) test --locked
 	node --test tests/github/contract.test.mjs
 	node tests/github/contract.mjs $(REQUESTS)
+
+# Apart from `test`, since what the cluster is built on takes as long to build as all the rest.
+.PHONY: test-cluster
+test-cluster: $(RUNTIME) ## the cluster: a scheduler and executors as processes, and what happens when one dies
+	$(CARGO) clippy --locked --all-targets --features cluster -- --deny warnings
+	ORT_DYLIB_PATH=$(LIBRARY) $(CARGO) test --locked --features cluster -- cluster:: tidy::
 
 .PHONY: lint
 lint: $(NODE) ## what no compiler reads: the action, workflows, the Dockerfile, scripts

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::check::Refusal;
 use crate::engine::Progress;
 use crate::engine::scored::{self, Scored};
+use crate::engine::session;
 use crate::evidence::{Estimate, Finding};
 use crate::gate;
 use crate::plan::{Ask, Input, Plan};
@@ -224,7 +225,7 @@ pub async fn run(spec: Spec, options: &Options, advance: &Arc<Advance>) -> Resul
          for binary models, regressions and rankings"
     );
     // Problems of the spec are problems of the spec here too, and not checks that are left out.
-    gate::prepare(&target, selection.entries, options.run.threads)?;
+    gate::prepare(&target, selection.entries, session::open(options.run.threads))?;
     let inputs = Record::new(&target, &selection.suite, None, Vec::new()).inputs;
     let folder = TempDir::new().context("no temporary folder for the scores")?;
     let (bench, left_out) = Bench::new(target, selection.suite, options, &folder, &advance.scoring).await?;
@@ -387,7 +388,7 @@ impl Bench {
     async fn statements(&self, target: &Target, progress: &Arc<Progress>) -> Result<Vec<Statement>> {
         let entries = target.spec.select(Some(&self.suite))?.entries.into_iter().enumerate();
         let entries = entries.filter(|(place, _)| self.judging.contains(place)).map(|(_, entry)| entry).collect();
-        let mut prepared = gate::prepare(target, entries, 1)?;
+        let mut prepared = gate::prepare(target, entries, session::open(1))?;
         Ok(gate::state(target, &mut prepared, None, progress).await?.0)
     }
 

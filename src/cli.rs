@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::deliver::{files, runner};
-use crate::engine::{self, Cache, MOST_BYTES, Progress};
+use crate::engine::{self, Cache, MOST_BYTES, Progress, session};
 use crate::gate::{self, Options};
 use crate::report::plan::View;
 use crate::report::{curves, render};
@@ -22,7 +22,12 @@ use crate::{checks, docs};
 
 mod action;
 mod calibrate;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod progress;
+
+/// The parts that work is cut into for a cluster, of which a run does not know how large it is.
+const PARTS: usize = 16;
 
 /// Exit code when nothing was judged.
 const NOTHING_JUDGED: u8 = 2;
@@ -44,6 +49,10 @@ enum Command {
         /// The folder for record.json, report.md, report.html, junit.xml and run.json.
         #[arg(long, value_name = "DIR", default_value = ".modelgate")]
         out: PathBuf,
+        /// Compute on the cluster of this scheduler, such as `df://host:50050`, which sees the data and the models at the same
+        /// paths. `--threads` says into how many parts the work is cut; without it, into 16.
+        #[arg(long, value_name = "URL")]
+        cluster: Option<String>,
     },
     /// Judge as a step of GitHub Actions: the event, the inputs and the token come from the runner.
     Action,
@@ -75,6 +84,10 @@ enum Command {
     /// code 0 when the promise is kept, 1 when harmless candidates are blocked more often, 2 when nothing was judged, 3 when it
     /// takes more candidates to tell.
     Calibrate(calibrate::Arguments),
+    /// Play a role of a cluster on which runs compute: `modelgate run --cluster`.
+    #[cfg(feature = "cluster")]
+    #[command(subcommand)]
+    Cluster(cluster::Command),
     /// Explain a check: what it does, why it matters, what it assumes, its keys.
     Explain {
         /// The check, such as `performance.regression`; without it, a list of all.
@@ -117,7 +130,17 @@ impl TargetArguments {
         let from_environment = || std::env::var_os("MODELGATE_CACHE").filter(|folder| !folder.is_empty());
         let cache = cache.or_else(|| from_environment().map(PathBuf::from));
         let cache = cache.map(|folder| Cache::open(&folder, cache_size << 20)).transpose()?.map(Arc::new);
-        Ok(Options { suite, candidate, baseline, threads: threads.map_or_else(processors, usize::from), cache })
+        let threads = threads.map_or_else(processors, usize::from);
+        Ok(Options { suite, candidate, baseline, threads, cluster: None, cache })
+    }
+
+    /// The options of a run that a cluster may compute. Executors do not see the scores that are kept here.
+    fn options_on(&self, cluster: Option<String>) -> Result<Options> {
+        let options = self.options()?;
+        if cluster.is_none() {
+            return Ok(options);
+        }
+        Ok(Options { threads: self.threads.map_or(PARTS, usize::from), cluster, cache: None, ..options })
     }
 }
 
@@ -129,12 +152,16 @@ fn processors() -> usize {
 #[must_use]
 pub fn main(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        Command::Run { target, out } => target.options().and_then(|options| run(&target.spec, &options, &out)),
+        Command::Run { target, out, cluster } => {
+            target.options_on(cluster).and_then(|options| run(&target.spec, &options, &out))
+        }
         Command::Action => action::action(None),
         Command::Publish { folder } => action::action(Some(folder)),
         Command::Validate { spec } => validate(&spec),
         Command::Plan { target, no_data } => target.options().and_then(|options| plan(&target.spec, &options, no_data)),
         Command::Calibrate(arguments) => calibrate::calibrate(&arguments),
+        #[cfg(feature = "cluster")]
+        Command::Cluster(command) => cluster::cluster(command),
         Command::Explain { check } => explain(check.as_deref()),
         Command::Schema => print(&format!("{:#}\n", docs::schema())),
     };
@@ -166,16 +193,21 @@ fn wait<T>(
     progress: impl Fn() -> String + Send + 'static,
     work: impl Future<Output = Result<T>>,
 ) -> Result<Result<T, ExitCode>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let bar = progress::Bar::start(progress);
-    let done = runtime.block_on(async {
+    let done = block_on(threads, work);
+    bar.finish();
+    done
+}
+
+/// Waits for work; the exit code if a signal ends the program first.
+fn block_on<T>(threads: usize, work: impl Future<Output = Result<T>>) -> Result<Result<T, ExitCode>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    runtime.block_on(async {
         tokio::select! {
             done = work => done.map(Ok),
             code = interrupted() => Ok(Err(ExitCode::from(code))),
         }
-    });
-    bar.finish();
-    done
+    })
 }
 
 /// How far the scoring of a run is.
@@ -218,7 +250,7 @@ fn validate(spec: &Path) -> Result<ExitCode> {
 fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     let (target, selection) = gate::open(Spec::read(spec)?, options)?;
     let suite = selection.suite.clone();
-    let mut prepared = gate::prepare(&target, selection.entries, options.threads)?;
+    let mut prepared = gate::prepare(&target, selection.entries, session::open(options.threads))?;
     curves::ask(&mut prepared.plan)?;
     let columns = engine::columns(&prepared.context, &target, &prepared.plan);
     let columns = match wait(options.threads, String::new, columns)? {

@@ -13,6 +13,8 @@ use crate::plan::{Ask, Plan, SummaryAsk};
 use crate::target::Target;
 
 mod cache;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod condition;
 pub mod functions;
 mod group;

@@ -49,10 +49,12 @@ pub struct Options {
     pub candidate: Option<String>,
     /// Compares with this model instead of the spec's baseline.
     pub baseline: Option<String>,
-    /// The number of threads.
+    /// The number of threads; on a cluster, that of the parts that the work is cut into.
     pub threads: usize,
     /// Where scores are kept from run to run.
     pub cache: Option<Arc<Cache>>,
+    /// The scheduler of the cluster that computes, such as `df://host:50050`; without one, this process does.
+    pub cluster: Option<String>,
 }
 
 /// A plan whose checks have asked their first questions.
@@ -86,7 +88,8 @@ pub struct Pending {
 pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Result<Report> {
     let Case { spec, base, mut statements } = case;
     let (target, selection) = open(spec, options)?;
-    let mut prepared = prepare(&target, selection.entries, options.threads)?;
+    let context = engine::session::open_on(options.cluster.as_deref(), options.threads).await?;
+    let mut prepared = prepare(&target, selection.entries, context)?;
     let curves = curves::ask(&mut prepared.plan)?;
     let (stated, answers) = state(&target, &mut prepared, options.cache.as_deref(), progress).await?;
     statements.extend(stated);
@@ -114,9 +117,8 @@ pub fn open(spec: Spec, options: &Options) -> Result<(Target, Selection)> {
 ///
 /// # Errors
 /// Every problem that the checks find with the spec, together.
-pub fn prepare(target: &Target, entries: Vec<Entry>, threads: usize) -> Result<Prepared<'_>> {
+pub fn prepare(target: &Target, entries: Vec<Entry>, context: SessionContext) -> Result<Prepared<'_>> {
     let mut plan = Plan::new(target);
-    let context = engine::session::open(threads);
     let mut problems = Vec::new();
     let mut checks = Vec::new();
     for Entry { name, at, line, severity, check } in entries {

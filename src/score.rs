@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use crate::artifact::path;
 use crate::spec::written::{self, Model, Task};
 
+pub mod definition;
 pub mod onnx;
 
 /// A source of scores that has been opened.
@@ -67,6 +68,10 @@ pub struct Predictions {
 /// An ONNX model with what the spec says about reading it.
 #[derive(Debug, Clone)]
 pub struct OnnxModel {
+    /// Its file, from the root.
+    pub file: PathBuf,
+    /// The digest of its file.
+    pub sha256: String,
     /// The model.
     pub model: Arc<onnx::Onnx>,
     /// What the spec says.
@@ -163,7 +168,7 @@ fn open_predictions(folder: &Path, written: &written::PredictionsScorer) -> Resu
 fn open_onnx(folder: &Path, written: &written::OnnxScorer) -> Result<Judged> {
     let file = path::one(folder, &written.onnx)?;
     let bytes = std::fs::read(&file).with_context(|| format!("`{}` cannot be read", written.onnx))?;
-    let sha256 = Some(path::sha256_of_bytes(&bytes));
+    let sha256 = path::sha256_of_bytes(&bytes);
     let model = onnx::Onnx::open(bytes).with_context(|| format!("`{}` is not a usable ONNX model", written.onnx))?;
     let mapping = onnx::Mapping {
         output: written.output.clone(),
@@ -171,5 +176,10 @@ fn open_onnx(folder: &Path, written: &written::OnnxScorer) -> Result<Judged> {
         classes: written.classes.iter().map(ToString::to_string).collect(),
         inputs: written.inputs.clone(),
     };
-    Ok(Judged { source: format!("onnx:{}", written.onnx), sha256, scorer: Scorer::Onnx(OnnxModel { model, mapping }) })
+    let file = std::path::absolute(file)?;
+    Ok(Judged {
+        source: format!("onnx:{}", written.onnx),
+        sha256: Some(sha256.clone()),
+        scorer: Scorer::Onnx(OnnxModel { file, sha256, model, mapping }),
+    })
 }

@@ -28,8 +28,8 @@ use gates::{Candidate, GATES, Gate, Margin, Promise};
 const REPLICATES: u64 = 10_000;
 /// Replicates of a band, which is itself a simulation: 0.5 %.
 const REPLICATES_OF_BANDS: u64 = 2_000;
-/// Replicates of a bootstrap, which is a longer one: 0.7 %.
-const REPLICATES_OF_BOOTSTRAPS: u64 = 1_000;
+/// Replicates of a bootstrap, which is a longer one: 1.1 %.
+const REPLICATES_OF_BOOTSTRAPS: u64 = 400;
 /// Replicates of a point of a power curve: it is known to five points at worst.
 const REPLICATES_OF_POWER: u64 = 100;
 /// Rows of a gate, over nineteen slices.

@@ -106,7 +106,7 @@ impl World {
     /// Rows whose scores are, by label and model, equally spaced quantiles of their distribution; many drawn ones where
     /// more than one number makes a row.
     pub(crate) fn population(&self) -> Rows {
-        if matches!(self.link, Link::Softmax | Link::Ranked | Link::Lognormal) {
+        if self.is_drawn() {
             return self.draw(seed(&[self.name]), DRAWN);
         }
         let mut rows = Rows::new(self);
@@ -120,6 +120,11 @@ impl World {
             }
         }
         rows
+    }
+
+    /// Whether a row is more than one number, so that the population is drawn.
+    pub(crate) fn is_drawn(&self) -> bool {
+        matches!(self.link, Link::Softmax | Link::Ranked | Link::Lognormal)
     }
 
     /// What scores mean.

@@ -175,8 +175,8 @@ impl Step<'_> {
     async fn run(&self, case: Case, suite: &str) -> Result<Report> {
         let Inputs { candidate, baseline, threads, .. } = self.inputs.clone();
         let threads = threads.unwrap_or_else(processors);
-        let options =
-            Options { suite: Some(suite.to_owned()), candidate, baseline, threads, cache: self.cache.clone() };
+        let cache = self.cache.clone();
+        let options = Options { suite: Some(suite.to_owned()), candidate, baseline, threads, cluster: None, cache };
         let handle = tokio::runtime::Handle::current();
         // On a thread of its own, so that a signal is heard while files are read.
         let judging = tokio::task::spawn_blocking(move || {

@@ -1,19 +1,22 @@
 //! The row-wise functions of the engine: scores, seeded noise, and keys.
 
+use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, StructArray, UInt64Array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, Fields, Float64Type, UInt64Type};
-use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, UInt64Type};
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err, internal_err, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 
+use crate::score::definition::Definition;
 use crate::score::onnx::Binding;
 use crate::stats::random;
+use crate::target::Side;
 
 /// Rows scored so far, for the progress bar.
 #[derive(Debug, Default)]
@@ -41,21 +44,40 @@ impl Progress {
     }
 }
 
-/// `score(features...)`: a model as a function of its columns. A model of several outputs gives a struct of them, so that it
-/// scores a row once for all.
+/// Where the functions of scores have their models from.
+pub(super) trait Models: Debug + Send + Sync {
+    /// The model of a definition.
+    fn find(&self, definition: &str) -> anyhow::Result<Arc<Binding>>;
+}
+
+/// The model that a run has opened.
+#[derive(Debug)]
+pub(super) struct Opened(pub(super) Arc<Binding>);
+
+impl Models for Opened {
+    fn find(&self, _: &str) -> anyhow::Result<Arc<Binding>> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
+/// `score_SIDE(features..., definition)`: a model as a function of its columns. A model of several outputs gives a struct of
+/// them, so that it scores a row once for all.
+///
+/// The last argument is the literal text of the model's definition. So the function is known by its name alone, and another
+/// machine that has no more than the call opens the same model.
 #[derive(Debug)]
 pub(crate) struct Score {
     name: String,
-    binding: Binding,
+    models: Arc<dyn Models>,
     progress: Arc<Progress>,
     signature: Signature,
 }
 
 impl Score {
-    /// The function of a model. Its name tells it from the function of the other model.
-    pub(crate) fn function(name: String, binding: Binding, progress: Arc<Progress>) -> ScalarUDF {
+    /// The function of a side, whose name tells it from the function of the other model.
+    pub(super) fn function(side: Side, models: Arc<dyn Models>, progress: Arc<Progress>) -> ScalarUDF {
         let signature = Signature::variadic_any(Volatility::Immutable);
-        ScalarUDF::new_from_impl(Self { name, binding, progress, signature })
+        ScalarUDF::new_from_impl(Self { name: format!("score_{side}"), models, progress, signature })
     }
 }
 
@@ -83,15 +105,27 @@ impl ScalarUDFImpl for Score {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(match self.binding.outputs() {
+        internal_err!("the type of scores depends on the definition of the model")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        let Some(Some(ScalarValue::Utf8(Some(definition)))) = args.scalar_arguments.last() else {
+            return plan_err!("{} wants the definition of a model as a last, literal argument", self.name);
+        };
+        let kind = match Definition::parse(definition).map_err(external)?.outputs() {
             1 => DataType::Float64,
             outputs => DataType::Struct(fields(outputs)),
-        })
+        };
+        Ok(Arc::new(Field::new(&self.name, kind, true)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let scores = self.binding.score(&columns, args.number_rows).map_err(|e| DataFusionError::External(e.into()))?;
+        let Some((ColumnarValue::Scalar(ScalarValue::Utf8(Some(definition))), columns)) = args.args.split_last() else {
+            return exec_err!("{} wants the definition of a model as a last, literal argument", self.name);
+        };
+        let columns = ColumnarValue::values_to_arrays(columns)?;
+        let binding = self.models.find(definition).map_err(external)?;
+        let scores = binding.score(&columns, args.number_rows).map_err(external)?;
         if let Some(scores) = scores.iter().find(|scores| scores.len() != args.number_rows) {
             return exec_err!("the model gave {} scores for {} rows", scores.len(), args.number_rows);
         }
@@ -102,6 +136,10 @@ impl ScalarUDFImpl for Score {
             outputs => Arc::new(StructArray::try_new(fields(outputs), scores, None)?),
         }))
     }
+}
+
+fn external(error: anyhow::Error) -> DataFusionError {
+    DataFusionError::External(error.into())
 }
 
 /// The fields of a model's outputs, named by their numbers.

@@ -16,7 +16,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, LargeListArray, RecordBatch, StringArray, StructArray, UInt32Array,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
-use datafusion::arrow::compute::{concat, take};
+use datafusion::arrow::compute::{cast, concat, take};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, UInt32Type};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -360,8 +360,10 @@ pub(super) fn answers(batches: &[RecordBatch], column: &str) -> anyhow::Result<V
     Ok(rows.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// The entries of a state.
+/// The entries of a state. Arrow Flight, which carries what travels on a cluster, hands on a large list as a list
+/// (`prepare_field_for_flight` in arrow-flight 59.3).
 fn found(states: &ArrayRef, row: usize) -> anyhow::Result<Vec<Found>> {
+    let states = &if *states.data_type() == answer_type() { Arc::clone(states) } else { cast(states, &answer_type())? };
     let entries = states.as_list_opt::<i64>().context("an answer is not a list of states")?.value(row);
     let entries = entries.as_struct_opt().context("an answer is not a list of states")?;
     let number =

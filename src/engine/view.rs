@@ -14,9 +14,10 @@ use datafusion::prelude::SessionContext;
 
 use super::cache::{Held, numbered};
 use super::condition;
-use super::functions::{Key, Noise as NoiseFunction, Output, Progress, Quantile, Score, Uniform};
+use super::functions::{Key, Noise as NoiseFunction, Opened, Output, Progress, Quantile, Score, Uniform};
 use super::session;
 use crate::plan::{DECISION, Input, Noise, SCORE, Window};
+use crate::score::definition::Definition;
 use crate::score::{OnnxModel, Predictions, Resampled, Scorer};
 use crate::spec::written::{Columns, Model, Task};
 use crate::stats::random;
@@ -186,9 +187,11 @@ impl<'t> View<'t> {
     pub(super) fn outputs(&self, side: Side, onnx: &OnnxModel, noise: Option<&Noise>) -> Result<(Expr, usize)> {
         let binding = onnx.bind(self.model(), &self.columns().features, &self.dataset.schema)?;
         let outputs = binding.outputs();
-        let features = binding.columns().iter().map(|column| self.feature(column, noise)).collect::<Result<_>>()?;
-        let function = Score::function(format!("score_{side}"), binding, Arc::clone(&self.progress));
-        Ok((function.call(features), outputs))
+        let definition = Definition::new(onnx, &binding).text()?;
+        let features = binding.columns().iter().map(|column| self.feature(column, noise));
+        let arguments = features.chain([Ok(lit(definition))]).collect::<Result<_>>()?;
+        let function = Score::function(side, Arc::new(Opened(Arc::new(binding))), Arc::clone(&self.progress));
+        Ok((function.call(arguments), outputs))
     }
 
     fn disturbed(&self, noise: &Noise) -> Result<Expr> {

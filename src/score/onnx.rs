@@ -25,7 +25,7 @@ pub mod runtime;
 pub mod signature;
 pub mod tensor;
 
-pub use binding::{Binding, Columns, Mapping, Positive, Task};
+pub use binding::{Binding, Columns, Layout, Mapping, Positive, Task};
 pub use signature::{ElementKind, Form, Signature, ValueInfo, Width};
 
 /// A loaded model.

@@ -19,7 +19,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn cases() -> Vec<PathBuf> {
+pub(super) fn cases() -> Vec<PathBuf> {
     let folders = fs::read_dir(root().join("tests/cases")).unwrap().map(|entry| entry.unwrap().path());
     let mut folders: Vec<PathBuf> = folders.collect();
     folders.sort();
@@ -28,7 +28,7 @@ fn cases() -> Vec<PathBuf> {
 }
 
 /// The folder of a case with its tables as Parquet and the models of the fixtures.
-fn laid_out(case: &Path) -> TempDir {
+pub(super) fn laid_out(case: &Path) -> TempDir {
     let folder = TempDir::new().unwrap();
     for entry in fs::read_dir(case).unwrap() {
         let path = entry.unwrap().path();

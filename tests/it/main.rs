@@ -5,6 +5,8 @@ mod cache;
 mod calibrate;
 mod cases;
 mod catalogue;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod coverage;
 mod docs;
 mod gate;

@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::array::{BooleanArray, Decimal128Array, Int16Array, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
+use modelgate::artifact::path::{sha256, sha256_of_bytes};
+use modelgate::score::OnnxModel;
+use modelgate::score::definition::Definition;
 use modelgate::score::onnx::{Binding, Columns, Mapping, Onnx, Positive, Task};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// Columns of data by name, in order.
 type Data = Vec<(String, ArrayRef)>;
@@ -217,6 +221,43 @@ fn the_score_of_a_row_does_not_depend_on_its_batch() {
             }
         }
     }
+}
+
+/// The definition of a bound model whose file stands in a folder.
+fn define(name: &str, file: &Path, case: &Case) -> String {
+    let bytes = fs::read(models().join(format!("{name}.onnx"))).unwrap();
+    fs::write(file, &bytes).unwrap();
+    let (sha256, mapping) = (sha256_of_bytes(&bytes), case.mapping.clone());
+    let model = OnnxModel { file: file.to_owned(), sha256, model: Onnx::open(bytes).unwrap(), mapping };
+    let binding = bind(name, case.task.clone(), &case.data, &case.mapping).unwrap();
+    Definition::new(&model, &binding).text().unwrap()
+}
+
+#[test]
+fn a_model_is_opened_again_from_its_definition() {
+    let folder = TempDir::new().unwrap();
+    for (name, case) in cases() {
+        let text = define(&name, &folder.path().join("model.onnx"), &case);
+        let definition = Definition::parse(&text).unwrap();
+        assert_eq!(definition.outputs(), 1, "{name}");
+        assert_eq!(score(&definition.open().unwrap(), &case.data).unwrap().values(), &case.scores[..], "{name}");
+    }
+}
+
+#[test]
+fn another_model_at_the_path_of_a_definition_is_refused() {
+    let (folder, case) = (TempDir::new().unwrap(), &cases()["sklearn_columns"]);
+    let file = folder.path().join("model.onnx");
+    let text = define("sklearn_columns", &file, case);
+    let refusal = || format!("{:#}", Definition::parse(&text).unwrap().open().unwrap_err());
+
+    let own = sha256(&file).unwrap();
+    fs::copy(models().join("sklearn_forest.onnx"), &file).unwrap();
+    let other = sha256(&file).unwrap();
+    assert!(refusal().contains(&format!("has the digest {other} here, and the run judges {own}")), "{}", refusal());
+    fs::remove_file(&file).unwrap();
+    assert!(refusal().contains("every machine must see it at the path that the run sees it at"), "{}", refusal());
+    assert!(Definition::parse("{}").is_err());
 }
 
 #[test]

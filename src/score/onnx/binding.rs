@@ -18,7 +18,7 @@ use super::signature::{ElementKind, Form, ValueInfo, Width};
 use super::tensor::{Column, accepts, tensor};
 
 /// What the scores mean.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
     /// The probability of the positive class.
     Binary,
@@ -81,13 +81,19 @@ impl Columns {
 #[derive(Debug, Clone)]
 pub struct Binding {
     onnx: Arc<Onnx>,
+    layout: Layout,
+}
+
+/// What is fed to which input, and how the scores are read: all of a binding but the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layout {
     columns: Vec<String>,
     feeds: Vec<Feed>,
     reading: Reading,
 }
 
 /// One input, and where its values come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Feed {
     input: String,
     kind: ElementKind,
@@ -96,6 +102,12 @@ struct Feed {
 }
 
 impl Binding {
+    /// A model that was bound before, in this process or in another.
+    #[must_use]
+    pub fn again(onnx: Arc<Onnx>, layout: Layout) -> Self {
+        Self { onnx, layout }
+    }
+
     /// See [`Onnx::bind`].
     pub(super) fn new(
         onnx: Arc<Onnx>,
@@ -110,11 +122,75 @@ impl Binding {
             ensure!(known, "`inputs:` names `{name}`, and the model takes {}", one_of(inputs));
         }
         let reading = Reading::settle(onnx.signature(), task, mapping)?;
-        let mut binding = Self { columns: Vec::new(), feeds: Vec::new(), reading, onnx: onnx.clone() };
+        let mut layout = Layout { columns: Vec::new(), feeds: Vec::new(), reading };
         for (input, fields) in sources(inputs, features, available, mapping)? {
-            binding.feed(input, &fields)?;
+            layout.feed(input, &fields)?;
         }
-        Ok(binding)
+        Ok(Self { layout, onnx })
+    }
+
+    /// The columns to feed, each once, in the order in which [`Self::score`] takes them.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.layout.columns
+    }
+
+    /// The binding without its model.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// How many scores a row has: the classes of a multiclass task, else 1.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.layout.outputs()
+    }
+
+    /// Scores `rows` rows: for each output one value per row without nulls; NaN and infinities are what the model gave.
+    ///
+    /// # Errors
+    /// When the columns are not those of [`Self::columns`] in number, length or type, hold values that the model
+    /// has no form for, or when the model fails or does not give one score per row.
+    pub fn score(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<Float64Array>> {
+        ensure!(
+            columns.len() == self.layout.columns.len(),
+            "{} columns given to a model of {}",
+            columns.len(),
+            self.layout.columns.len()
+        );
+        for (name, column) in self.layout.columns.iter().zip(columns) {
+            ensure!(column.len() == rows, "column `{name}` has {} values for {rows} rows", column.len());
+        }
+        if rows == 0 {
+            return Ok(vec![Float64Array::from(Vec::<f64>::new()); self.outputs()]);
+        }
+        let inputs =
+            self.layout.feeds.iter().map(|feed| self.input(feed, columns, rows)).collect::<Result<Vec<_>>>()?;
+        self.onnx.run(inputs, &self.layout.reading.output, |value| self.layout.reading.read(value, rows))
+    }
+
+    fn input<'a>(
+        &self,
+        feed: &'a Feed,
+        columns: &[ArrayRef],
+        rows: usize,
+    ) -> Result<(Cow<'a, str>, SessionInputValue<'a>)> {
+        let named = self.layout.columns.iter().zip(columns).map(|(name, values)| Column { name, values });
+        let named: Vec<_> = named.collect();
+        let fed: Vec<_> = feed.columns.iter().filter_map(|column| named.get(*column).copied()).collect();
+        for column in &fed {
+            check_type(&feed.input, &feed.kind, column.name, column.values.data_type())?;
+        }
+        Ok((feed.input.as_str().into(), tensor(&feed.kind, feed.flat, rows, &fed)?.into()))
+    }
+}
+
+impl Layout {
+    /// How many scores a row has: the classes of a multiclass task, else 1.
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        self.reading.outputs()
     }
 
     /// Adds an input that takes its values from `fields`.
@@ -134,55 +210,6 @@ impl Binding {
             self.columns.push(name.to_owned());
             self.columns.len() - 1
         })
-    }
-
-    /// The columns to feed, each once, in the order in which [`Self::score`] takes them.
-    #[must_use]
-    pub fn columns(&self) -> &[String] {
-        &self.columns
-    }
-
-    /// How many scores a row has: the classes of a multiclass task, else 1.
-    #[must_use]
-    pub fn outputs(&self) -> usize {
-        self.reading.outputs()
-    }
-
-    /// Scores `rows` rows: for each output one value per row without nulls; NaN and infinities are what the model gave.
-    ///
-    /// # Errors
-    /// When the columns are not those of [`Self::columns`] in number, length or type, hold values that the model
-    /// has no form for, or when the model fails or does not give one score per row.
-    pub fn score(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<Float64Array>> {
-        ensure!(
-            columns.len() == self.columns.len(),
-            "{} columns given to a model of {}",
-            columns.len(),
-            self.columns.len()
-        );
-        for (name, column) in self.columns.iter().zip(columns) {
-            ensure!(column.len() == rows, "column `{name}` has {} values for {rows} rows", column.len());
-        }
-        if rows == 0 {
-            return Ok(vec![Float64Array::from(Vec::<f64>::new()); self.outputs()]);
-        }
-        let inputs = self.feeds.iter().map(|feed| self.input(feed, columns, rows)).collect::<Result<Vec<_>>>()?;
-        self.onnx.run(inputs, &self.reading.output, |value| self.reading.read(value, rows))
-    }
-
-    fn input<'a>(
-        &self,
-        feed: &'a Feed,
-        columns: &[ArrayRef],
-        rows: usize,
-    ) -> Result<(Cow<'a, str>, SessionInputValue<'a>)> {
-        let named = self.columns.iter().zip(columns).map(|(name, values)| Column { name, values });
-        let named: Vec<_> = named.collect();
-        let fed: Vec<_> = feed.columns.iter().filter_map(|column| named.get(*column).copied()).collect();
-        for column in &fed {
-            check_type(&feed.input, &feed.kind, column.name, column.values.data_type())?;
-        }
-        Ok((feed.input.as_str().into(), tensor(&feed.kind, feed.flat, rows, &fed)?.into()))
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use anyhow::{Context, Result, bail, ensure};
 use arrow::array::Float64Array;
 use ort::value::{DynMap, DynMapValueType, DynSequenceValueType, DynValue, PrimitiveTensorElementType, ValueType};
+use serde::{Deserialize, Serialize};
 
 use super::binding::{Mapping, Positive, Task, one_of};
 use super::signature::{ElementKind, Form, Signature, ValueInfo, Width};
@@ -15,7 +16,7 @@ use super::tensor::fed_rows;
 const MARGINS: [&str; 4] = ["margin", "decision", "raw", "logit"];
 
 /// How scores are read from one output.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// The output's name.
     pub output: String,
@@ -26,7 +27,7 @@ pub struct Reading {
 }
 
 /// Where a model keeps the probability of a class.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Class {
     /// The column of a matrix.
     column: usize,

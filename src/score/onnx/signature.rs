@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ort::value::{Outlet, TensorElementType, ValueType};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The inputs and outputs of a model, in the order of its file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,7 +65,7 @@ pub enum Width {
 }
 
 /// The type of the elements of a tensor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it all")]
 pub enum ElementKind {
