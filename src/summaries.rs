@@ -11,6 +11,7 @@ pub mod quantiles;
 pub mod ranks;
 pub mod regions;
 pub mod rows;
+mod run;
 pub mod spread;
 pub mod sums;
 pub mod term;

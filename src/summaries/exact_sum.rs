@@ -11,6 +11,8 @@
 //! value = sum of digits[i] * 2^(32 * (first + i))
 //! ```
 
+mod batch;
+
 use anyhow::{Context, Result, ensure};
 
 const DIGIT_BITS: i32 = 32;
@@ -19,9 +21,19 @@ const DIGIT_MASK: i64 = 0xffff_ffff;
 /// Each addition changes a digit by less than 2^32, so that 2^30 of them stay below 2^63 with room to spare.
 const CARRY_AFTER: u32 = 1 << 30;
 
+/// The exponent of the smallest float: all are multiples of 2^-1074.
+const LOWEST_EXPONENT: i32 = -1074;
+
 /// Digits below and above the point that any sum of floats or of their products can have, with room to spare: products
 /// reach from 2^-2148 to 2^2048, which is 68 digits. A state that claims more was not written by us.
 const MAX_PLACE: i64 = 128;
+
+/// A finite float as `significand * 2^(exponent - 1074)`, taken apart once for all sums that it goes into.
+#[derive(Clone, Copy, Debug)]
+pub struct Scaled {
+    significand: i64,
+    exponent: u32,
+}
 
 /// An exact sum of finite floats and of products of finite floats.
 #[derive(Clone, Debug, Default)]
@@ -35,18 +47,12 @@ pub struct ExactSum {
 impl ExactSum {
     /// Adds `value`. Values that are not finite have no place in a sum and are left out; callers count them.
     pub fn add(&mut self, value: f64) {
-        let (negative, significand, exponent) = decompose(value);
-        if value.is_finite() {
-            self.add_scaled(negative, significand, exponent);
-        }
+        self.add_pair(value.into(), Scaled::ONE);
     }
 
     /// Adds `x * y` without rounding, overflow or underflow. Leaves the product out when a factor is not finite.
     pub fn add_product(&mut self, x: f64, y: f64) {
-        let ((x_negative, x_bits, x_exponent), (y_negative, y_bits, y_exponent)) = (decompose(x), decompose(y));
-        if x.is_finite() && y.is_finite() {
-            self.add_wide(x_negative != y_negative, u128::from(x_bits) * u128::from(y_bits), x_exponent + y_exponent);
-        }
+        self.add_pair(x.into(), y.into());
     }
 
     /// Adds everything that `other` has taken in.
@@ -113,27 +119,41 @@ impl ExactSum {
         self.digits.capacity() * size_of::<i64>()
     }
 
-    fn add_wide(&mut self, negative: bool, bits: u128, exponent: i32) {
-        let low = bits as u64;
-        let high = (bits >> 64) as u64;
-        self.add_scaled(negative, low, exponent);
-        self.add_scaled(negative, high, exponent + 64);
+    /// Adds `x * y`.
+    fn add_pair(&mut self, x: Scaled, y: Scaled) {
+        let exponent = (x.exponent + y.exponent).cast_signed() + 2 * LOWEST_EXPONENT;
+        self.add_wide(i128::from(x.significand) * i128::from(y.significand), exponent);
+    }
+
+    /// Adds `integer * 2^exponent`.
+    fn add_wide(&mut self, integer: i128, exponent: i32) {
+        let bits = integer.unsigned_abs();
+        self.add_scaled(integer < 0, bits as u64, exponent);
+        if bits >> 64 != 0 {
+            self.add_scaled(integer < 0, (bits >> 64) as u64, exponent + 64);
+        }
+    }
+
+    /// Adds `bits * 2^exponent`: to the three digits which that touches at most, if the window has them.
+    fn add_scaled(&mut self, negative: bool, bits: u64, exponent: i32) {
+        let start = (exponent.div_euclid(DIGIT_BITS) - self.first) as usize;
+        let Some(digits) = self.digits.get_mut(start..).and_then(|digits| digits.first_chunk_mut::<3>()) else {
+            return self.add_outside(negative, bits, exponent);
+        };
+        add_digits(digits, negative, u128::from(bits) << exponent.rem_euclid(DIGIT_BITS));
+        self.count_additions(1);
     }
 
     /// Adds `bits * 2^exponent`. Trailing zero bits are dropped first, which keeps the window of small integers small.
-    fn add_scaled(&mut self, negative: bool, bits: u64, exponent: i32) {
+    fn add_outside(&mut self, negative: bool, bits: u64, exponent: i32) {
         if bits == 0 {
             return;
         }
         let zeros = bits.trailing_zeros();
         let exponent = exponent + zeros.cast_signed();
-        let mut rest = u128::from(bits >> zeros) << exponent.rem_euclid(DIGIT_BITS);
-        let used = (u128::BITS - rest.leading_zeros()).div_ceil(DIGIT_BITS.cast_unsigned());
-        for digit in self.window(exponent.div_euclid(DIGIT_BITS), used as usize) {
-            let part = rest as i64 & DIGIT_MASK;
-            *digit += if negative { -part } else { part };
-            rest >>= DIGIT_BITS;
-        }
+        let bits = u128::from(bits >> zeros) << exponent.rem_euclid(DIGIT_BITS);
+        let used = (u128::BITS - bits.leading_zeros()).div_ceil(DIGIT_BITS.cast_unsigned());
+        add_digits(self.window(exponent.div_euclid(DIGIT_BITS), used as usize), negative, bits);
         self.count_additions(1);
     }
 
@@ -224,6 +244,23 @@ impl ExactSum {
     }
 }
 
+impl Scaled {
+    /// The factor that makes a sum of a sum of products.
+    const ONE: Self = Self { significand: 1, exponent: LOWEST_EXPONENT.unsigned_abs() };
+}
+
+/// A value that is not finite becomes 0, which leaves it out of every sum.
+impl From<f64> for Scaled {
+    fn from(value: f64) -> Self {
+        let bits = value.to_bits();
+        let (biased, fraction) = (bits >> 52 & 0x7ff, bits & ((1 << 52) - 1));
+        let normal = u64::from(biased != 0);
+        let magnitude = if biased == 0x7ff { 0 } else { (fraction | normal << 52).cast_signed() };
+        let significand = if value.is_sign_negative() { -magnitude } else { magnitude };
+        Self { significand, exponent: (biased - normal) as u32 }
+    }
+}
+
 impl PartialEq for ExactSum {
     fn eq(&self, other: &Self) -> bool {
         let (left, right) = (self.canonical(), other.canonical());
@@ -231,17 +268,17 @@ impl PartialEq for ExactSum {
     }
 }
 
-fn length(digits: &[i64]) -> i32 {
-    digits.len() as i32
+/// Adds the digits of `bits`, the lowest first.
+fn add_digits(digits: &mut [i64], negative: bool, mut bits: u128) {
+    for digit in digits {
+        let part = bits as i64 & DIGIT_MASK;
+        *digit += if negative { -part } else { part };
+        bits >>= DIGIT_BITS;
+    }
 }
 
-/// `value = (-1)^negative * significand * 2^exponent`, for finite values.
-fn decompose(value: f64) -> (bool, u64, i32) {
-    let bits = value.to_bits();
-    let biased = (bits >> 52 & 0x7ff) as i32;
-    let fraction = bits & ((1 << 52) - 1);
-    let significand = if biased == 0 { fraction } else { fraction | 1 << 52 };
-    (value.is_sign_negative(), significand, biased.max(1) - 1075)
+fn length(digits: &[i64]) -> i32 {
+    digits.len() as i32
 }
 
 /// Rounds a magnitude, given by its digits from the leading one down, the fourth of which is worth `2^exponent`.

@@ -19,6 +19,7 @@ use arrow::datatypes::Fields;
 
 use crate::summaries::exact_sum::ExactSum;
 use crate::summaries::rows::{Columns, Row, RowCounts, Task, Threshold};
+use crate::summaries::run::Run;
 use crate::summaries::term::{TERMS, Term, loss};
 use crate::summaries::wire;
 use crate::summary::Summary;
@@ -171,19 +172,18 @@ impl Moments {
         })
     }
 
-    fn take(&mut self, columns: &Columns, row: Row<'_>, terms: &mut [f64]) {
-        let k = row.scores.len();
-        let cluster = self.clusters.entry(row.cluster).or_default();
-        cluster.resize(columns);
-        cluster.cells[cell(&columns.task, &row)] += 1;
-        for (index, term) in terms.iter_mut().enumerate() {
-            *term = loss(&columns.task, index / k, row.label, row.scores[index % k]);
-            cluster.sums[index].add(*term);
+    /// Takes in the rows of `run`, which are in the decision cells `cells`, and empties both.
+    fn take(&mut self, columns: &Columns, run: &mut Run, cells: &mut [i64]) {
+        if run.rows() > 0 {
+            let cluster = self.clusters.entry(run.cluster()).or_default();
+            add_cells(&mut cluster.cells, cells);
+            run.add_to(&mut cluster.sums);
+            if !columns.clustered {
+                run.add_products_to(&mut self.products, columns.scores);
+            }
         }
-        if !columns.clustered {
-            self.products.resize(TERMS * pairs(k), ExactSum::default());
-            terms.chunks(k).zip(self.products.chunks_mut(pairs(k))).for_each(|(terms, sums)| add_products(sums, terms));
-        }
+        cells.fill(0);
+        run.clear();
     }
 }
 
@@ -199,8 +199,17 @@ impl Summary for Moments {
         ensure!(params.scores <= MAX_MODELS, "{} models where at most {MAX_MODELS} are possible", params.scores);
         ensure!(Self::can_hold(params), "moments of weighted rows, of several classes or of rows without thresholds");
         let mut rows = std::mem::take(&mut self.rows);
-        let mut terms = vec![0.0; TERMS * params.scores];
-        let taken = rows.take(params, columns, |row| self.take(params, row, &mut terms));
+        let (mut terms, mut cells) = (vec![0.0; TERMS * params.scores], vec![0; cells(params)]);
+        let mut run = Run::new(terms.len(), columns.first().map_or(0, |column| column.len()));
+        let taken = rows.take(params, columns, |row| {
+            if run.ends_before(row.cluster) {
+                self.take(params, &mut run, &mut cells);
+            }
+            cells[cell(&params.task, &row)] += 1;
+            losses(&params.task, &row, &mut terms);
+            run.push(row.cluster, &terms);
+        });
+        self.take(params, &mut run, &mut cells);
         self.rows = rows;
         taken
     }
@@ -249,12 +258,6 @@ impl Cluster {
         self.cells.iter().sum()
     }
 
-    fn resize(&mut self, columns: &Columns) {
-        let cells = if matches!(columns.task, Task::Binary { .. }) { 2 << columns.scores } else { 1 };
-        self.cells.resize(cells, 0);
-        self.sums.resize(TERMS * columns.scores, ExactSum::default());
-    }
-
     fn merge(&mut self, other: &Self) {
         add_cells(&mut self.cells, &other.cells);
         merge_sums(&mut self.sums, &other.sums);
@@ -265,6 +268,11 @@ impl Cluster {
     }
 }
 
+/// How many decision cells there are.
+fn cells(columns: &Columns) -> usize {
+    if matches!(columns.task, Task::Binary { .. }) { 2 << columns.scores } else { 1 }
+}
+
 fn cell(task: &Task, row: &Row<'_>) -> usize {
     let Task::Binary { threshold: Threshold::From(thresholds) } = task else { return 0 };
     let decided = row.scores.iter().zip(thresholds).rev();
@@ -272,11 +280,9 @@ fn cell(task: &Task, row: &Row<'_>) -> usize {
     decisions << 1 | usize::from(row.label == 1.0)
 }
 
-pub(super) fn add_products(sums: &mut [ExactSum], terms: &[f64]) {
-    for j in 0..terms.len() {
-        for i in 0..=j {
-            sums[pair(i, j)].add_product(terms[i], terms[j]);
-        }
+fn losses(task: &Task, row: &Row<'_>, terms: &mut [f64]) {
+    for (term, losses) in terms.chunks_mut(row.scores.len()).enumerate() {
+        losses.iter_mut().zip(row.scores).for_each(|(value, score)| *value = loss(task, term, row.label, *score));
     }
 }
 

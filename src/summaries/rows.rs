@@ -126,9 +126,15 @@ impl RowCounts {
     /// When the arrays are not what `columns` says.
     pub fn take(&mut self, columns: &Columns, arrays: &[ArrayRef], mut each: impl FnMut(Row<'_>)) -> Result<()> {
         let batch = Batch::new(columns, arrays)?;
-        let mut scores = vec![0.0; batch.scores.len()];
-        for row in 0..batch.label.len() {
-            if self.take_row(columns, &batch, row, &mut scores) {
+        let (flawless, mut scores) = (batch.flawless(&columns.task), vec![0.0; batch.scores.len()]);
+        if !flawless.is_empty() {
+            self.resize(columns.scores);
+        }
+        for (row, flawless) in flawless.into_iter().enumerate() {
+            self.rows += 1;
+            scores.iter_mut().zip(&batch.scores).for_each(|(score, array)| *score = array.value(row) + 0.0);
+            if flawless || self.is_usable(columns, &batch, row, &scores) {
+                self.used += 1;
                 let (cluster, group) = (key(batch.clusters, row), key(batch.groups, row));
                 let weight = batch.weights.map_or(1.0, |weights| weights.value(row) + 0.0);
                 let label = batch.label.value(row) + 0.0;
@@ -200,31 +206,25 @@ impl RowCounts {
         }
     }
 
-    /// Counts one row, and leaves its scores in `scores` when it has no defect.
-    fn take_row(&mut self, columns: &Columns, batch: &Batch<'_>, row: usize, scores: &mut [f64]) -> bool {
-        self.resize(columns.scores);
-        self.rows += 1;
+    /// Whether a row has no defect. Counts those it has.
+    fn is_usable(&mut self, columns: &Columns, batch: &Batch<'_>, row: usize, scores: &[f64]) -> bool {
         let label = batch.label.is_valid(row).then(|| batch.label.value(row));
         let mut usable = self.take_label(&columns.task, label);
         usable &= batch.weights.is_none_or(|weights| self.take_weight(weights, row));
         usable &= batch.groups.is_none_or(|groups| self.take_group(groups, row));
-        for (model, outputs) in scores.chunks_mut(columns.outputs()).enumerate() {
-            let worst = outputs.iter_mut().enumerate().filter_map(|(output, score)| {
-                let array = batch.scores[model * columns.outputs() + output];
-                *score = array.value(row) + 0.0;
-                defect(&columns.task, label, array.is_valid(row).then_some(*score))
-            });
+        let outputs = columns.outputs();
+        for (model, (scores, arrays)) in scores.chunks(outputs).zip(batch.scores.chunks(outputs)).enumerate() {
+            let valid = arrays.iter().zip(scores).map(|(array, score)| array.is_valid(row).then_some(*score));
             // A row counts once under the worst defect of a model's outputs.
-            let worst = worst.min();
+            let worst = valid.filter_map(|score| defect(&columns.task, label, score)).min();
             let shares = matches!(columns.task, Task::Multiclass { .. });
-            let excess = (outputs.iter().sum::<f64>() - 1.0).abs();
+            let excess = (scores.iter().sum::<f64>() - 1.0).abs();
             let worst = worst.or((shares && excess > SUM_TOLERANCE).then_some(Defect::OutOfRange));
             if let Some(defect) = worst {
                 self.defects(defect)[model] += 1;
                 usable = false;
             }
         }
-        self.used += i64::from(usable);
         usable
     }
 
@@ -233,12 +233,7 @@ impl RowCounts {
             self.unlabelled += 1;
             return false;
         };
-        let good = match task {
-            Task::Binary { .. } => label == 0.0 || label == 1.0,
-            Task::Multiclass { classes } => (0..classes.len()).any(|class| class as f64 == label),
-            Task::Regression => label.is_finite(),
-            Task::Ranking => label.is_finite() && label >= 0.0,
-        };
+        let good = is_label(task, label);
         if !good {
             self.bad_labels += 1;
             self.smallest_bad_label = smaller(self.smallest_bad_label, Some(to_key(label)));
@@ -247,7 +242,7 @@ impl RowCounts {
     }
 
     fn take_weight(&mut self, weights: &Float64Array, row: usize) -> bool {
-        let good = weights.is_valid(row) && weights.value(row) >= 0.0 && weights.value(row).is_finite();
+        let good = weights.is_valid(row) && is_weight(weights.value(row));
         self.bad_weights += i64::from(!good);
         good
     }
@@ -274,17 +269,34 @@ enum Defect {
     OutOfRange,
 }
 
+fn is_label(task: &Task, label: f64) -> bool {
+    match task {
+        Task::Binary { .. } => label == 0.0 || label == 1.0,
+        Task::Multiclass { classes } => (0..classes.len()).any(|class| class as f64 == label),
+        Task::Regression => label.is_finite(),
+        Task::Ranking => label.is_finite() && label >= 0.0,
+    }
+}
+
+fn is_weight(weight: f64) -> bool {
+    weight >= 0.0 && weight.is_finite()
+}
+
 fn defect(task: &Task, label: Option<f64>, score: Option<f64>) -> Option<Defect> {
-    let is_probability = matches!(task, Task::Binary { .. } | Task::Multiclass { .. });
+    let shares = matches!(task, Task::Binary { .. } | Task::Multiclass { .. });
     match score {
         None => Some(Defect::Missing),
         Some(score) if !score.is_finite() => Some(Defect::NotFinite),
-        Some(score) if is_probability && !(0.0..=1.0).contains(&score) => Some(Defect::OutOfRange),
+        Some(score) if shares && !is_probability(score) => Some(Defect::OutOfRange),
         Some(score) if *task == Task::Regression && label.is_some_and(|label| is_too_far(label, score)) => {
             Some(Defect::NotFinite)
         }
         Some(_) => None,
     }
+}
+
+fn is_probability(score: f64) -> bool {
+    (0.0..=1.0).contains(&score)
 }
 
 fn is_too_far(label: f64, score: f64) -> bool {
@@ -323,6 +335,40 @@ impl<'a> Batch<'a> {
         let weights = weights.first().map(primitive::<Float64Type>).transpose()?;
         let groups = groups.first().map(primitive::<UInt64Type>).transpose()?;
         Ok(Self { label, scores, clusters, weights, groups })
+    }
+
+    /// For each row, whether it is known to have no defect. Found column by column, which is many times faster than
+    /// row by row; not found for several classes, whose scores have a sum.
+    fn flawless(&self, task: &Task) -> Vec<bool> {
+        let mut flawless = vec![true; self.label.len()];
+        keep(&mut flawless, self.label, |_, label| is_label(task, label));
+        for scores in &self.scores {
+            match task {
+                Task::Binary { .. } => keep(&mut flawless, scores, |_, score| is_probability(score)),
+                Task::Multiclass { .. } => flawless.fill(false),
+                Task::Regression => {
+                    keep(&mut flawless, scores, |row, score| !is_too_far(self.label.values()[row], score))
+                }
+                Task::Ranking => keep(&mut flawless, scores, |_, score| score.is_finite()),
+            }
+        }
+        self.weights.iter().for_each(|weights| keep(&mut flawless, weights, |_, weight| is_weight(weight)));
+        self.groups.iter().for_each(|groups| keep(&mut flawless, groups, |_, _| true));
+        flawless
+    }
+}
+
+/// Leaves `flawless` only where a value is there and good.
+fn keep<T: ArrowPrimitiveType>(
+    flawless: &mut [bool],
+    array: &PrimitiveArray<T>,
+    good: impl Fn(usize, T::Native) -> bool,
+) {
+    for (row, (flawless, value)) in flawless.iter_mut().zip(array.values()).enumerate() {
+        *flawless &= good(row, *value);
+    }
+    if let Some(nulls) = array.nulls() {
+        flawless.iter_mut().zip(nulls).for_each(|(flawless, valid)| *flawless &= valid);
     }
 }
 
@@ -374,5 +420,26 @@ mod tests {
     fn an_error_without_a_finite_square_is_not_finite() {
         let (counts, used) = counts(Task::Regression, &[Some(1e200), Some(5.0)], &[Some(-1e200), Some(7.0)]);
         assert_eq!((used, counts.bad_label(), counts.not_finite), (vec![7.0], None, vec![1]));
+    }
+
+    /// What is found by column is what is found by row.
+    #[test]
+    fn flawless_rows_are_the_usable_ones() {
+        let values = [0.0, -0.0, 1.0, 0.5, 1.5, -1.0, 5e-324, f64::MAX, f64::MIN, f64::INFINITY, f64::NAN, -f64::NAN];
+        let values = values.map(Some).into_iter().chain([None]).collect::<Vec<_>>();
+        let (n, rows) = (values.len(), values.len().pow(3));
+        let column = |step| Arc::new((0..rows).map(|row| values[row / step % n]).collect::<Float64Array>()) as ArrayRef;
+        let groups = (0..rows as u64).map(|row| (row % 5 > 0).then_some(row)).collect::<UInt64Array>();
+        let arrays = [column(1), column(n), column(n * n), Arc::new(groups)];
+        for task in [Task::Binary { threshold: Threshold::TopShare(0.5) }, Task::Regression, Task::Ranking] {
+            let columns = Columns { task, scores: 1, clustered: false, weighted: true, grouped: true };
+            let batch = Batch::new(&columns, &arrays).unwrap();
+            let mut counts = RowCounts::default();
+            counts.resize(1);
+            let mut usable = |row| counts.is_usable(&columns, &batch, row, &[batch.scores[0].value(row) + 0.0]);
+            let by_row = (0..rows).map(&mut usable).collect::<Vec<_>>();
+            assert_eq!(batch.flawless(&columns.task), by_row);
+            assert!(by_row.contains(&true));
+        }
     }
 }

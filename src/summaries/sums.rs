@@ -17,10 +17,9 @@ use arrow::array::{Array, ArrayRef, Float64Array};
 use arrow::datatypes::{Fields, Float64Type};
 
 use crate::summaries::exact_sum::ExactSum;
-use crate::summaries::moments::{
-    MAX_MODELS, Means, add_outer, add_products, heap_size, merge_sums, pair, pairs, read_sums, square,
-};
+use crate::summaries::moments::{MAX_MODELS, Means, add_outer, heap_size, merge_sums, pair, pairs, read_sums, square};
 use crate::summaries::rows::{Columns, Row, RowCounts, primitive};
+use crate::summaries::run::Run;
 use crate::summaries::wire;
 use crate::summary::Summary;
 
@@ -108,29 +107,35 @@ impl Sums {
         })
     }
 
-    fn take(&mut self, columns: &Columns, row: &Row<'_>, arrays: &[&Float64Array]) {
+    /// Counts a row; whether its values, left in `values`, are to be summed.
+    fn count(&mut self, row: &Row<'_>, arrays: &[&Float64Array], values: &mut [f64]) -> bool {
         self.positives += i64::from(row.label == 1.0);
-        self.undefined.resize(columns.scores, 0);
-        let values = arrays.iter().map(|array| value(array, row)).collect::<Vec<_>>();
-        let undefined = values.chunks(2).map(|pair| pair.contains(&None));
-        self.undefined.iter_mut().zip(undefined).for_each(|(count, is)| *count += i64::from(is));
-        let Some(values) = values.into_iter().collect::<Option<Vec<_>>>() else { return };
-        let key = if columns.clustered { row.cluster } else { row.group };
-        let cluster = self.clusters.entry(key).or_default();
-        cluster.rows += 1;
-        cluster.sums.resize(values.len(), ExactSum::default());
-        cluster.sums.iter_mut().zip(&values).for_each(|(sum, value)| sum.add(*value));
-        if !columns.clustered && !columns.grouped {
-            self.products.resize(pairs(values.len()), ExactSum::default());
-            add_products(&mut self.products, &values);
+        self.undefined.resize(arrays.len() / 2, 0);
+        let mut summed = true;
+        for ((values, arrays), count) in values.chunks_mut(2).zip(arrays.chunks(2)).zip(&mut self.undefined) {
+            let mut defined = true;
+            for (value, array) in values.iter_mut().zip(arrays) {
+                *value = row.weight * array.value(row.index);
+                defined &= array.is_valid(row.index) && value.is_finite();
+            }
+            *count += i64::from(!defined);
+            summed &= defined;
         }
+        summed
     }
-}
 
-/// What a row adds to a sum; none where that is null or not finite.
-fn value(array: &Float64Array, row: &Row<'_>) -> Option<f64> {
-    let value = array.is_valid(row.index).then(|| row.weight * array.value(row.index));
-    value.filter(|value| value.is_finite())
+    /// Takes in the rows of `run` and empties it.
+    fn take(&mut self, columns: &Columns, run: &mut Run) {
+        if run.rows() > 0 {
+            let cluster = self.clusters.entry(run.cluster()).or_default();
+            cluster.rows += run.rows() as i64;
+            run.add_to(&mut cluster.sums);
+            if !columns.clustered && !columns.grouped {
+                run.add_products_to(&mut self.products, 2 * columns.scores);
+            }
+        }
+        run.clear();
+    }
 }
 
 impl Summary for Sums {
@@ -145,11 +150,21 @@ impl Summary for Sums {
         ensure!(params.scores <= MAX_MODELS, "{} models where at most {MAX_MODELS} are possible", params.scores);
         let scored = columns.len().checked_sub(2 * params.scores).context("fewer columns than values")?;
         let (scored, values) = columns.split_at(scored);
-        let values = values.iter().map(primitive::<Float64Type>).collect::<Result<Vec<_>>>()?;
+        let arrays = values.iter().map(primitive::<Float64Type>).collect::<Result<Vec<_>>>()?;
         let rows = scored.first().context("values without rows")?.len();
-        ensure!(values.iter().all(|values| values.len() == rows), "columns of unequal length");
+        ensure!(arrays.iter().all(|array| array.len() == rows), "columns of unequal length");
         let mut counts = std::mem::take(&mut self.rows);
-        let taken = counts.take(params, scored, |row| self.take(params, &row, &values));
+        let (mut summed, mut run) = (vec![0.0; arrays.len()], Run::new(arrays.len(), rows));
+        let taken = counts.take(params, scored, |row| {
+            if self.count(&row, &arrays, &mut summed) {
+                let cluster = if params.clustered { row.cluster } else { row.group };
+                if run.ends_before(cluster) {
+                    self.take(params, &mut run);
+                }
+                run.push(cluster, &summed);
+            }
+        });
+        self.take(params, &mut run);
         self.rows = counts;
         taken
     }

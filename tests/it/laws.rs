@@ -16,6 +16,8 @@ use modelgate::summaries::{
 use modelgate::summary::Summary;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 /// The columns that a summary takes under given parameters.
 trait Asked: Summary {
@@ -262,6 +264,14 @@ fn chunking_and_order_change_nothing<S: Asked>(rows: &[Row], chunk: usize) {
     }
 }
 
+/// So many rows, and in clusters that follow each other, that they are summed by column and in parts.
+fn long_batches_change_nothing<S: Asked>() {
+    let mut runner = TestRunner::deterministic();
+    let mut rows = vec(row(), 10_000).new_tree(&mut runner).unwrap().current();
+    rows.sort_by_key(|row| row.cluster);
+    chunking_and_order_change_nothing::<S>(&rows, 50);
+}
+
 fn the_state_travels<S: Asked>(rows: &[Row]) {
     for (params, kinds) in S::asks() {
         let own = summary::<S>(&params, &kinds, rows);
@@ -340,6 +350,11 @@ macro_rules! laws {
             fn size(rows in rows()) {
                 $(size_counts_what_is_held::<$summary>(&rows);)+
             }
+        }
+
+        #[test]
+        fn long() {
+            $(long_batches_change_nothing::<$summary>();)+
         }
 
         #[test]

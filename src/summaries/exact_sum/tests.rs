@@ -23,6 +23,16 @@ fn finite() -> impl Strategy<Value = f64> {
     POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO
 }
 
+/// Floats at every end of their range, and some that are none.
+fn hostile() -> impl Strategy<Value = f64> {
+    let ends = [f64::MAX, f64::MIN, 1e308, 5e-324, -5e-324, f64::MIN_POSITIVE, 0.0, -0.0, f64::NAN, f64::INFINITY];
+    prop_oneof![finite(), SUBNORMAL, prop::sample::select(ends.to_vec()), 0.0..1.0]
+}
+
+fn scaled_values(values: &[f64]) -> Vec<Scaled> {
+    values.iter().copied().map(Scaled::from).collect()
+}
+
 /// Integers times a power of two, so that an `i128` holds their sum.
 fn scaled() -> impl Strategy<Value = (Vec<i64>, i32)> {
     (vec(any::<i64>().prop_map(|bits| bits >> 11), 0..40), -1074..=900_i32)
@@ -56,6 +66,18 @@ proptest! {
         parts.merge(&sum(&values[cut..]));
         prop_assert_eq!(wire(&parts), wire(&forward));
         prop_assert_eq!(parts, forward);
+    }
+
+    #[test]
+    fn a_batch_equals_one_after_the_other(pairs in vec((hostile(), hostile()), 0..300)) {
+        let (x, y): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+        let [scaled_x, scaled_y] = [&x, &y].map(|values| scaled_values(values));
+        let (mut batch, mut products, mut expected) = (sum(&y), sum(&x), sum(&x));
+        batch.add_all(&scaled_x);
+        products.add_products(&scaled_x, &scaled_y);
+        pairs.iter().for_each(|&(x, y)| expected.add_product(x, y));
+        prop_assert_eq!(wire(&batch), wire(&sum(&[y, x].concat())));
+        prop_assert_eq!(wire(&products), wire(&expected));
     }
 
     #[test]
@@ -131,6 +153,33 @@ fn many_additions_do_not_overflow() {
     (0..45).for_each(|_| negative.merge(&negative.clone()));
     many.merge(&negative);
     assert_eq!(many, ExactSum::default());
+}
+
+/// All bits of the significands are set, and the exponents shift their products as far as a bin allows.
+#[test]
+fn bins_have_room_for_long_batches() {
+    let rows = 40_000;
+    for value in [f64::MAX, f64::MIN, f64::MIN_POSITIVE.next_down(), 1_f64.next_down(), -(2_f64.next_down())] {
+        let values = scaled_values(&vec![value; rows]);
+        let (mut batch, mut products, mut one, mut square) = <(ExactSum, ExactSum, ExactSum, ExactSum)>::default();
+        batch.add_all(&values);
+        products.add_products(&values, &scaled_values(&vec![1.9999999999999998; rows]));
+        (0..rows).for_each(|_| one.add(value));
+        (0..rows).for_each(|_| square.add_product(value, 1.9999999999999998));
+        assert_eq!((batch, products), (one, square), "{value}");
+    }
+}
+
+/// One exponent after the other, each in products that fill its bin.
+#[test]
+fn every_exponent_has_a_bin() {
+    for exponent in -1074..=1023 {
+        let value = power_of_two(exponent) * if exponent > -1023 { 2_f64.next_down() } else { 1.0 };
+        let (mut batch, mut expected) = (ExactSum::default(), ExactSum::default());
+        batch.add_products(&scaled_values(&[value; 100]), &scaled_values(&[-value; 100]));
+        (0..100).for_each(|_| expected.add_product(value, -value));
+        assert_eq!(wire(&batch), wire(&expected), "{value}");
+    }
 }
 
 #[test]
