@@ -5,6 +5,7 @@
 
 pub mod exact_sum;
 pub mod frequencies;
+pub mod grid;
 pub mod moments;
 pub mod presence;
 pub mod quantiles;
@@ -13,6 +14,7 @@ pub mod regions;
 pub mod rows;
 pub mod spread;
 pub mod sums;
+pub mod tally;
 pub mod term;
 pub mod total_order;
 pub mod wire;
@@ -21,7 +23,7 @@ pub use frequencies::Frequencies;
 pub use moments::Moments;
 pub use presence::Presence;
 pub use quantiles::Quantiles;
-pub use ranks::Ranks;
+pub use ranks::{Budget, RankParams, Ranks};
 pub use regions::Regions;
 pub use rows::{Columns, RowCounts, Task, Threshold};
 pub use spread::{Spread, SpreadParams};
