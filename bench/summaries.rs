@@ -8,7 +8,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use modelgate::stats::random::uniform;
 use modelgate::summaries::frequencies::FrequencyParams;
 use modelgate::summaries::quantiles::QuantileParams;
-use modelgate::summaries::{Columns, Frequencies, Moments, Quantiles, Ranks, Task, Threshold};
+use modelgate::summaries::{Budget, Columns, Frequencies, Moments, Quantiles, RankParams, Ranks, Task, Threshold};
 use modelgate::summary::Summary;
 
 /// Rows of a batch: DataFusion's.
@@ -70,8 +70,11 @@ fn summaries(criterion: &mut Criterion) {
     let columns = Columns { task, scores: 2, clustered: false, weighted: false, grouped: false };
     let distinct = scored(1e15);
     measure::<Moments>(criterion, "moments of two models", &columns, &distinct);
-    measure::<Ranks>(criterion, "ranks of distinct scores", &columns, &distinct);
-    measure::<Ranks>(criterion, "ranks of scores of two digits", &columns, &scored(100.0));
+    let exact = RankParams::from(columns.clone());
+    let binned = RankParams { binned: Some(Budget::STANDARD), ..exact.clone() };
+    measure::<Ranks>(criterion, "ranks of distinct scores", &exact, &distinct);
+    measure::<Ranks>(criterion, "ranks of distinct scores, binned", &binned, &distinct);
+    measure::<Ranks>(criterion, "ranks of scores of two digits", &exact, &scored(100.0));
     measure::<Quantiles>(criterion, "quantiles of a number", &QuantileParams {}, &numbers());
     measure::<Frequencies>(criterion, "frequencies of 100 texts", &FrequencyParams {}, &texts());
 }

@@ -1,11 +1,12 @@
 //! From summaries to measurements: what checks ask of the numbers.
 
+use crate::stats::binned::Own;
 use crate::stats::decision::Decisions;
-use crate::stats::distance::kolmogorov_smirnov;
+use crate::stats::distance::{self, kolmogorov_smirnov};
 use crate::stats::weights::{range, weighted};
 use crate::stats::{
-    Distance, Joint, Measurement, Metric, Sample, Threshold, Undefined, binary, multiclass, ranking, regression,
-    threshold,
+    Binned, Distance, Joint, Measurement, Metric, Sample, Threshold, Undefined, binary, multiclass, order, ranking,
+    regression, threshold,
 };
 use crate::summaries::moments::Means;
 use crate::summaries::ranks::RankColumns;
@@ -41,6 +42,10 @@ pub fn measure(metric: &Metric, answer: Answer<'_>, weights: &[f64]) -> Result<M
     match answer {
         Answer::Moments(moments) => smooth(metric, moments, weights),
         Answer::Sums(sums) => ratio(metric, sums, weights),
+        Answer::Ranks(ranks, columns) if ranks.are_binned() => {
+            let levels = (0..ranks.models()).map(|model| ranks.level(model)).collect::<Vec<_>>();
+            order::of_cells(metric, &binned(ranks, columns, &levels), weights)
+        }
         Answer::Ranks(ranks, columns) => {
             let sample = sample(ranks, columns);
             match &columns.task {
@@ -121,6 +126,11 @@ pub fn changes(ranks: &Ranks, columns: &Columns, a: usize, b: usize) -> Result<[
 /// # Errors
 /// With fewer than two usable rows or clusters, or without such columns.
 pub fn distance(ranks: &Ranks, columns: &Columns, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
+    if ranks.are_binned() {
+        let level = ranks.level(a).max(ranks.level(b));
+        let distance = distance::of_cells(&binned(ranks, columns, &vec![level; ranks.models()]), a, b, seed)?;
+        return Ok(Distance { at: ranks.lowest(level, distance.at), ..distance });
+    }
     let mut sample = sample(ranks, columns);
     if sample.groups.is_some() {
         sample.clusters = Some(ranking::units(&sample));
@@ -139,7 +149,11 @@ pub fn groups(ranks: &Ranks, columns: &Columns) -> (u64, u64) {
 /// The multiset as the statistics take it.
 #[must_use]
 pub fn sample(ranks: &Ranks, columns: &Columns) -> Sample {
-    let RankColumns { clusters, weights, groups, labels, scores, counts } = ranks.columns();
+    sample_of(ranks.columns(), columns)
+}
+
+fn sample_of(tuples: RankColumns, columns: &Columns) -> Sample {
+    let RankColumns { clusters, weights, groups, labels, scores, counts } = tuples;
     let threshold = match &columns.task {
         Task::Binary { threshold: rows::Threshold::From(thresholds) } => Threshold::From(thresholds.clone()),
         Task::Binary { threshold: rows::Threshold::TopShare(share) } => Threshold::TopShare(*share),
@@ -147,6 +161,32 @@ pub fn sample(ranks: &Ranks, columns: &Columns) -> Sample {
     };
     let classes = if let Task::Multiclass { classes } = &columns.task { classes.clone() } else { Vec::new() };
     Sample { clusters, weights, groups, labels, scores, counts, threshold, classes }
+}
+
+/// The scores of each model as curves show them: of binned ones the middles of their cells.
+#[must_use]
+pub fn of_models(ranks: &Ranks, columns: &Columns) -> Vec<Sample> {
+    let of_model = |model| {
+        let level = ranks.level(model);
+        let middle = |cell: f64| ranks.lowest(level, cell).midpoint(ranks.lowest(level, cell + 1.0));
+        let mut own = sample_of(ranks.of_model(model, level), columns);
+        own.scores.iter_mut().flatten().for_each(|score| *score = middle(*score));
+        own
+    };
+    (0..ranks.models()).map(of_model).collect()
+}
+
+/// The multiset as the statistics take it where it is binned, the scores of each model in cells of a level.
+fn binned(ranks: &Ranks, columns: &Columns, levels: &[u32]) -> Binned {
+    let own = |(model, &level): (usize, &u32)| Own {
+        sample: sample_of(ranks.of_model(model, level), columns),
+        exact: level == 0,
+    };
+    Binned {
+        joint: sample(ranks, columns),
+        models: levels.iter().enumerate().map(own).collect(),
+        twins: (0..levels.len()).map(|model| ranks.twin(model)).collect(),
+    }
 }
 
 /// The mean of a column.

@@ -1,7 +1,8 @@
 //! The plan of a run: what the checks need to know, each thing asked once.
 //!
 //! A check asks for summaries of rows and for relations between datasets; the engine answers. Equal asks become one, and
-//! asks that differ only in how the rows are grouped become one with all the groupings.
+//! asks that differ only in how the rows are grouped become one with all the groupings. So do an ask and one that it serves
+//! as well.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -282,8 +283,27 @@ impl<'t> Plan<'t> {
         groupings.sort();
         groupings.dedup();
         let params = serde_json::to_string(params)?;
-        let ask = SummaryAsk { dataset: dataset.to_owned(), summary: S::NAME, params, inputs, groupings };
+        let mut ask = SummaryAsk { dataset: dataset.to_owned(), summary: S::NAME, params, inputs, groupings };
+        self.agree::<S>(&mut ask)?;
         Ok(Ticket { ask: self.place(Ask::Summary(ask)), summary: PhantomData })
+    }
+
+    /// Gives an ask and one of this round that differs from it in its parameters those that serve both.
+    fn agree<S: Summary>(&mut self, ask: &mut SummaryAsk) -> Result<()> {
+        let wanted: S::Params = serde_json::from_str(&ask.params)?;
+        for placed in &mut self.asks[self.answered..] {
+            let Ask::Summary(placed) = placed else { continue };
+            if !placed.is_fed_like(ask) {
+                continue;
+            }
+            let offered: S::Params = serde_json::from_str(&placed.params)?;
+            if S::serves(&offered, &wanted) {
+                ask.params.clone_from(&placed.params);
+            } else if S::serves(&wanted, &offered) {
+                placed.params.clone_from(&ask.params);
+            }
+        }
+        Ok(())
     }
 
     /// Asks how many rows of `fresh` have their key in `seen`.
@@ -340,14 +360,18 @@ impl<'t> Plan<'t> {
     }
 }
 
+impl SummaryAsk {
+    /// Whether the other is the same summary of the same columns.
+    fn is_fed_like(&self, other: &Self) -> bool {
+        self.dataset == other.dataset && self.summary == other.summary && self.inputs == other.inputs
+    }
+}
+
 impl Ask {
     /// Takes over the groupings of an ask that is equal but for them.
     fn absorb(&mut self, other: &Self) -> bool {
         let (Self::Summary(mine), Self::Summary(theirs)) = (self, other) else { return false };
-        let alike = mine.dataset == theirs.dataset
-            && mine.summary == theirs.summary
-            && mine.params == theirs.params
-            && mine.inputs == theirs.inputs;
+        let alike = mine.is_fed_like(theirs) && mine.params == theirs.params;
         if alike {
             mine.groupings.extend(theirs.groupings.iter().cloned());
             mine.groupings.sort();

@@ -5,6 +5,7 @@
 
 pub mod band;
 pub mod binary;
+pub mod binned;
 pub mod bisection;
 pub mod bootstrap;
 pub mod bound;
@@ -36,6 +37,7 @@ pub mod threshold;
 pub mod undefined;
 pub mod weights;
 
+pub use binned::Binned;
 pub use distance::Distance;
 pub use joint::Joint;
 pub use measurement::{Measurement, Method};

@@ -5,6 +5,7 @@
 
 pub mod exact_sum;
 pub mod frequencies;
+pub mod grid;
 pub mod moments;
 pub mod presence;
 pub mod quantiles;
@@ -14,6 +15,7 @@ pub mod rows;
 mod run;
 pub mod spread;
 pub mod sums;
+pub mod tally;
 pub mod term;
 pub mod total_order;
 pub mod wire;
@@ -22,7 +24,7 @@ pub use frequencies::Frequencies;
 pub use moments::Moments;
 pub use presence::Presence;
 pub use quantiles::Quantiles;
-pub use ranks::Ranks;
+pub use ranks::{Budget, RankParams, Ranks};
 pub use regions::Regions;
 pub use rows::{Columns, RowCounts, Task, Threshold};
 pub use spread::{Spread, SpreadParams};

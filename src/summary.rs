@@ -22,6 +22,12 @@ pub trait Summary: Default + Clone + PartialEq + Debug + Send + Sync + 'static {
     /// What the summary is told beside its columns.
     type Params: Serialize + DeserializeOwned + Clone + PartialEq + Debug + Send + Sync + 'static;
 
+    /// Whether what is found under `one` also answers who asked for `other`, of the same columns.
+    #[must_use]
+    fn serves(one: &Self::Params, other: &Self::Params) -> bool {
+        one == other
+    }
+
     /// The Arrow fields of the state, in the order of [`Summary::write`].
     fn fields() -> Fields;
 

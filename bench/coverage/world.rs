@@ -235,7 +235,7 @@ impl Rows {
     ///
     /// # Panics
     /// When the summary refuses its columns.
-    pub(crate) fn summary<S: Summary<Params = Columns>>(&self, columns: &Columns) -> S {
+    pub(crate) fn summary<S: Summary<Params: From<Columns>>>(&self, columns: &Columns) -> S {
         summed(columns, &self.arrays(columns))
     }
 
@@ -270,8 +270,8 @@ fn floats(values: &[f64]) -> ArrayRef {
     Arc::new(Float64Array::from(values.to_vec()))
 }
 
-fn summed<S: Summary<Params = Columns>>(columns: &Columns, arrays: &[ArrayRef]) -> S {
+fn summed<S: Summary<Params: From<Columns>>>(columns: &Columns, arrays: &[ArrayRef]) -> S {
     let mut summary = S::default();
-    summary.update(columns, arrays).expect("the summary takes its columns");
+    summary.update(&columns.clone().into(), arrays).expect("the summary takes its columns");
     summary
 }

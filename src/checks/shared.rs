@@ -17,7 +17,7 @@ use crate::stats::measurement::Measurement;
 use crate::stats::metric::{Family, Metric, Source};
 use crate::stats::undefined::Undefined;
 use crate::summaries::rows::{self, RowCounts};
-use crate::summaries::{Moments, Ranks, Sums};
+use crate::summaries::{Moments, RankParams, Ranks, Sums};
 use crate::target::Side;
 
 mod margin;
@@ -97,7 +97,12 @@ impl Rows {
 
     /// Asks for the scores themselves, in order.
     pub(super) fn ranks(&self, plan: &mut Plan<'_>, groupings: &[Grouping]) -> Result<Ticket<Ranks>> {
-        plan.summarise(&self.dataset, &self.params, self.inputs.clone(), groupings)
+        plan.summarise(&self.dataset, &RankParams::exact(self.params.clone()), self.inputs.clone(), groupings)
+    }
+
+    /// Asks for the scores in order, in cells where they are too many.
+    pub(super) fn binned(&self, plan: &mut Plan<'_>, groupings: &[Grouping]) -> Result<Ticket<Ranks>> {
+        plan.summarise(&self.dataset, &RankParams::binned(self.params.clone()), self.inputs.clone(), groupings)
     }
 
     /// Asks for what a metric needs.
@@ -109,6 +114,7 @@ impl Rows {
         }
         Ok(match metric.source() {
             Source::Moments if Moments::can_hold(&self.params) => MetricTicket::Moments(self.moments(plan, groupings)?),
+            _ if metric.can_be_binned() => MetricTicket::Ranks(self.binned(plan, groupings)?, self.params.clone()),
             Source::Moments | Source::Ranks | Source::Sums => {
                 MetricTicket::Ranks(self.ranks(plan, groupings)?, self.params.clone())
             }
@@ -645,6 +651,14 @@ fn undecided_by(reason: String, needs_rows: Option<u64>) -> Finding {
         None => format!("{reason}; these rows do not say how many more would change that"),
     };
     Finding::Undecided { reason, needs_rows }
+}
+
+/// Adds by how much a number may be off because scores were binned, where they were.
+pub(super) fn binned(evidence: Evidence, error: Option<f64>) -> Evidence {
+    match error {
+        Some(error) => evidence.detail("binning_error", error),
+        None => evidence,
+    }
 }
 
 pub(super) fn clustered(evidence: Evidence, clusters: Option<u64>) -> Evidence {

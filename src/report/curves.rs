@@ -1,4 +1,5 @@
-//! What the plots of a report show: ROC, calibration and the distribution of both models' scores on the same rows.
+//! What the plots of a report show: ROC, calibration and the distribution of both models' scores on the same rows. Where
+//! scores are in cells, a ROC curve goes through its points at their ends.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -8,8 +9,9 @@ use crate::measure;
 use crate::plan::{Ask, Grouping, Input, Plan, Ticket};
 use crate::spec::written::Task;
 use crate::stats::curve::{self, CalibrationBin, HistogramBin, RocPoint};
-use crate::summaries::Ranks;
+use crate::stats::sample::Sample;
 use crate::summaries::rows::Columns;
+use crate::summaries::{RankParams, Ranks};
 use crate::target::Side;
 
 /// The curves of both models on the rows of one dataset.
@@ -59,7 +61,8 @@ pub fn ask(plan: &mut Plan<'_>) -> Result<Option<Asked>> {
     let Some(mut like) = found else { return Ok(None) };
     like.inputs.retain(|input| !matches!(input, Input::Sql { .. }));
     let columns: Columns = serde_json::from_str(&like.params)?;
-    let ticket = plan.summarise(&like.dataset, &columns, like.inputs, &[Grouping::All])?;
+    let params = RankParams::binned(columns.clone());
+    let ticket = plan.summarise(&like.dataset, &params, like.inputs, &[Grouping::All])?;
     Ok(Some(Asked { dataset: like.dataset, columns, ticket }))
 }
 
@@ -73,11 +76,20 @@ pub fn draw(asked: Option<&Asked>, answers: &Answers) -> Result<Option<Curves>> 
     if ranks.rows().used == 0 {
         return Ok(None);
     }
-    let sample = measure::sample(&ranks, columns);
-    let model = |number| Curve {
-        roc: curve::roc(&sample, number).ok(),
-        calibration: curve::calibration(&sample, number).unwrap_or_default(),
-        histogram: curve::histogram(&sample, number).unwrap_or_default(),
+    let exact = measure::sample(&ranks, columns);
+    let [baseline, candidate] = if ranks.are_binned() {
+        let models = measure::of_models(&ranks, columns);
+        [0, 1].map(|number| models.get(number).map(|sample| curve(sample, 0)))
+    } else {
+        [0, 1].map(|number| Some(curve(&exact, number)))
     };
-    Ok(Some(Curves { dataset: dataset.clone(), baseline: model(0), candidate: model(1) }))
+    Ok(baseline.zip(candidate).map(|(baseline, candidate)| Curves { dataset: dataset.clone(), baseline, candidate }))
+}
+
+fn curve(sample: &Sample, model: usize) -> Curve {
+    Curve {
+        roc: curve::roc(sample, model).ok(),
+        calibration: curve::calibration(sample, model).unwrap_or_default(),
+        histogram: curve::histogram(sample, model).unwrap_or_default(),
+    }
 }

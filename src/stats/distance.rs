@@ -11,9 +11,15 @@
 //! use the largest difference on the grid, which costs a little power. The upper end needs no such care: the truth is
 //! attained at one threshold, and there the value is at least what was seen.
 //!
+//! Of scores in cells, both distribution functions are known at the cells' ends, and in between they may rise at once or not
+//! before the next end. So the truth of these rows is at least the largest difference at an end, which is the value, and at
+//! most what is possible within a cell; the upper end and the p-value of "below" allow for the difference of the two. The band
+//! is simulated on the ends of joint cells, where the process of each row is known.
+//!
 //! Assumed: rows, or clusters, are independent and many enough for the central limit theorem at each threshold.
 
 use crate::stats::band::Band;
+use crate::stats::binned::Binned;
 use crate::stats::distribution::Reference;
 use crate::stats::sample::Sample;
 use crate::stats::undefined::Undefined;
@@ -32,6 +38,9 @@ pub struct Distance {
     pub rows: u64,
     /// Their clusters, if rows are clustered.
     pub clusters: Option<u64>,
+    /// The most by which the value may be too low because scores are known by their cells only, where they are. `at` is then
+    /// the number of a cell.
+    pub binning_error: Option<f64>,
     /// The largest difference on the grid, at most the value.
     pub(crate) on_grid: f64,
     pub(crate) band: Band,
@@ -42,7 +51,34 @@ pub struct Distance {
 /// # Errors
 /// Without rows, without such models, or with fewer than two rows or clusters.
 pub fn kolmogorov_smirnov(sample: &Sample, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
-    let (a, b, rows, masses) = (sample.model(a)?, sample.model(b)?, sample.rows(), sample.masses());
+    let (a, b, masses) = (sample.model(a)?, sample.model(b)?, sample.masses());
+    found(steps((a, &masses), (b, &masses)), sample, (a, b), a == b, seed)
+}
+
+/// The distance between the scores of the models `a` and `b`, whose own cells are of one grid.
+///
+/// # Errors
+/// Without such models, or with fewer than two rows.
+pub fn of_cells(binned: &Binned, a: usize, b: usize, seed: u64) -> Result<Distance, Undefined> {
+    let [own_a, own_b] = [&binned.own(a)?.sample, &binned.own(b)?.sample];
+    let (joint, are_exact) = (&binned.joint, binned.own(a)?.exact && binned.own(b)?.exact);
+    let steps = steps((own_a.model(0)?, &own_a.masses()), (own_b.model(0)?, &own_b.masses()));
+    let possible = possible(&steps) / joint.rows() as f64;
+    let are_twins = binned.twins.get(a) == binned.twins.get(b);
+    let distance = found(steps, joint, (joint.model(a)?, joint.model(b)?), are_twins, seed)?;
+    let error = if are_exact || are_twins { 0.0 } else { (possible - distance.value).max(0.0) };
+    Ok(Distance { binning_error: Some(error), ..distance })
+}
+
+/// The distance that steps have, with the band of the process of two columns, which may be the same.
+fn found(
+    steps: Vec<Step>,
+    sample: &Sample,
+    (a, b): (&[f64], &[f64]),
+    are_same: bool,
+    seed: u64,
+) -> Result<Distance, Undefined> {
+    let (rows, masses) = (sample.rows(), sample.masses());
     let mass = masses.iter().sum::<f64>();
     let clusters = sample.clusters.is_some().then(|| sample.by_cluster());
     match (rows, &clusters) {
@@ -53,19 +89,18 @@ pub fn kolmogorov_smirnov(sample: &Sample, a: usize, b: usize, seed: u64) -> Res
         _ if mass == 0.0 => return Err(Undefined::NoWeight),
         _ => {}
     }
-    let steps = steps(&masses, a, b);
     let (value, at) = largest(&steps, mass);
-    let grid = grid(steps);
+    let grid = grid(self::steps((a, &masses), (b, &masses)));
     let (on_grid, _) = largest(&grid, mass);
     let process = Process::new(sample, a, b, &grid);
     let covariance = clusters.as_ref().map_or_else(|| process.covariance(), |clusters| process.sandwich(clusters));
     let clusters = clusters.map(|clusters| clusters.len() as u64);
     let reference = clusters.map_or(Reference::Normal, |clusters| Reference::Student(clusters as f64 - 1.0));
-    let band = match a == b {
+    let band = match are_same {
         true => Band::Point,
         false => Band::new(&covariance, clusters.unwrap_or(rows), reference, seed),
     };
-    Ok(Distance { value, at, rows, clusters, on_grid, band })
+    Ok(Distance { value, at, rows, clusters, binning_error: None, on_grid, band })
 }
 
 impl Distance {
@@ -74,7 +109,7 @@ impl Distance {
     #[must_use]
     pub fn interval(&self, alpha_per_side: f64) -> (f64, f64) {
         let half = self.band.half_width(2.0 * alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
-        ((self.on_grid - half).max(0.0), (self.value + half).min(1.0))
+        ((self.on_grid - half).max(0.0), (self.most() + half).min(1.0))
     }
 
     /// The p-value of "the true distance is at most `limit`" against "it is above".
@@ -86,7 +121,12 @@ impl Distance {
     /// The p-value of "the true distance is at least `limit`" against "it is below".
     #[must_use]
     pub fn p_below(&self, limit: f64) -> f64 {
-        if self.value >= limit { 1.0 } else { self.band.exceeds(limit - self.value) / 2.0 }
+        if self.most() >= limit { 1.0 } else { self.band.exceeds(limit - self.most()) / 2.0 }
+    }
+
+    /// The most that the distance of these rows can be.
+    fn most(&self) -> f64 {
+        self.value + self.binning_error.unwrap_or(0.0)
     }
 
     /// About how many more rows would put `limit` outside the interval, if the value stays where it is. `Some(0)` when it
@@ -94,7 +134,7 @@ impl Distance {
     #[must_use]
     pub fn needs_rows(&self, limit: f64, alpha_per_side: f64) -> Option<u64> {
         let half = self.band.half_width(2.0 * alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
-        let excess = if self.value > limit { self.on_grid - limit } else { limit - self.value };
+        let excess = if self.value > limit { self.on_grid - limit } else { limit - self.most() };
         let factor = (half / excess).powi(2).max(1.0);
         (excess > 0.0 && half > 0.0).then(|| ((factor - 1.0) * self.rows as f64).ceil() as u64)
     }
@@ -105,6 +145,7 @@ impl Distance {
         match self.band {
             Band::Point => "constant",
             Band::Unvaried { .. } => "unvaried",
+            Band::Simulated { .. } if self.binning_error.is_some() => "simulated-band-binned",
             Band::Simulated { .. } => "simulated-band",
         }
     }
@@ -120,9 +161,9 @@ struct Step {
     net: f64,
 }
 
-/// The distinct values of both columns, ascending, with the difference of the distribution functions at each.
-fn steps(masses: &[f64], a: &[f64], b: &[f64]) -> Vec<Step> {
-    let column = |scores: &[f64], sign: f64| {
+/// The distinct values of both columns, each with what its entries weigh, ascending, with the difference of the distribution functions at each.
+fn steps(a: (&[f64], &[f64]), b: (&[f64], &[f64])) -> Vec<Step> {
+    let column = |(scores, masses): (&[f64], &[f64]), sign: f64| {
         let steps = scores.iter().zip(masses).map(move |(&at, &mass)| Step { at, mass, net: sign * mass });
         steps.collect::<Vec<_>>()
     };
@@ -141,6 +182,17 @@ fn largest(steps: &[Step], mass: f64) -> (f64, f64) {
     let start = (0.0, steps.first().map_or(0.0, |step| step.at));
     let (net, at) = steps.iter().fold(start, first);
     (net / mass, at)
+}
+
+/// The largest net difference that is possible within a cell: all its rows of one column lie before those of the other.
+fn possible(steps: &[Step]) -> f64 {
+    let mut before = 0.0;
+    let within = steps.iter().map(|step| {
+        let twice = f64::abs(before + step.net) + step.mass;
+        before = step.net;
+        twice / 2.0
+    });
+    within.fold(0.0, f64::max)
 }
 
 /// All steps if they are at most [`GRID`], or else those at which the pooled distribution passes a multiple of `1 / GRID`.

@@ -32,6 +32,11 @@ pub enum Method {
     Delong,
     /// The same for several models on the same rows, as it is, with the normal. From 20 rows of each class on.
     DelongPaired,
+    /// `DeLong` on scores in cells, where rows have more than 100,000 distinct scores and labels: for one model on the logit
+    /// with Satterthwaite's t, for several as it is with the normal. Beyond the cells' value the interval holds the most by
+    /// which it may be off, half the share of pairs of a positive and a negative row that share a cell, and the standard
+    /// error the most by which the cells may hide that rows vary. From 20 rows of each class on.
+    DelongBinned,
     /// Obuchowski (1997): `DeLong` with clusters, and Student's t. From 20 clusters on.
     Obuchowski,
     /// The percentile interval of a Poisson bootstrap of rows, bias-corrected for the best of many (Efron 1987). From 2,000
@@ -58,6 +63,7 @@ impl Method {
             Self::DeltaClustered => "delta-clustered",
             Self::Delong => "delong",
             Self::DelongPaired => "delong-paired",
+            Self::DelongBinned => "delong-binned",
             Self::Obuchowski => "obuchowski",
             Self::Bootstrap => "bootstrap",
             Self::BootstrapClustered => "bootstrap-clustered",
@@ -96,6 +102,8 @@ pub(crate) enum Law {
     Studentised { error: f64, reference: Reference },
     /// The same, and the value is expected to be up to `above` higher than the truth, or `below` lower.
     Biased { error: f64, reference: Reference, above: f64, below: f64 },
+    /// Some value that is at most `bound` away follows the reference distribution when it is studentised.
+    Binned { error: f64, reference: Reference, bound: f64 },
     /// The value is a share, seen through a scale.
     Share(Proportion, Scale),
     /// The value is a paired difference of shares.
@@ -136,7 +144,11 @@ impl Measurement {
         let around = |half: f64| (self.value - half, self.value + half);
         let (low, high) = match &self.law {
             Law::Point => around(0.0),
-            Law::Studentised { error, .. } => self.axis().interval(self.value, z * error),
+            Law::Studentised { error, .. } => self.axis(self.value).interval(self.value, z * error),
+            &Law::Binned { error, bound, .. } => {
+                let (least, most) = (self.value - bound, self.value + bound);
+                (self.axis(least).interval(least, z * error).0, self.axis(most).interval(most, z * error).1)
+            }
             Law::Biased { error, above, below, .. } => (self.value - above - z * error, self.value + below + z * error),
             Law::Replicates(replicates) => replicates.interval(z),
             Law::Share(share, scale) if share.is_exact() => scale.interval(share.exact_interval(alpha_per_side)),
@@ -170,13 +182,19 @@ impl Measurement {
     pub fn standard_error(&self) -> f64 {
         match &self.law {
             Law::Point | Law::Unvaried { .. } => 0.0,
-            Law::Studentised { error, .. } | Law::Biased { error, .. } => *error,
+            Law::Studentised { error, .. } | Law::Biased { error, .. } | Law::Binned { error, .. } => *error,
             Law::Share(share, scale) => scale.standard_error(*share),
             Law::Replicates(replicates) => replicates.standard_error(),
             Law::Difference(PairedDifference { trials, gained, lost }) => {
                 ((gained + lost) / trials - self.value * self.value).max(0.0).sqrt() / trials.sqrt()
             }
         }
+    }
+
+    /// The most by which the value may be off because scores are known by their cells only, where they are.
+    #[must_use]
+    pub fn binning_error(&self) -> Option<f64> {
+        if let Law::Binned { bound, .. } = self.law { Some(bound) } else { None }
     }
 
     /// About how many more rows would decide: as many as put `limit` outside the one-sided interval at `alpha_per_side`,
@@ -213,9 +231,15 @@ impl Measurement {
         let statistic = match &self.law {
             Law::Replicates(replicates) => return replicates.statistics(limit),
             Law::Biased { error, above, below, .. } => return [(excess - above) / error, (excess + below) / error],
+            Law::Binned { error, bound, .. } => {
+                return [-bound, *bound].map(|off| {
+                    let value = self.value + off;
+                    self.axis(value).excess(value, limit) / error
+                });
+            }
             _ if excess == 0.0 => 0.0,
             Law::Point => f64::INFINITY.copysign(excess),
-            Law::Studentised { error, .. } => self.axis().excess(self.value, limit) / error,
+            Law::Studentised { error, .. } => self.axis(self.value).excess(self.value, limit) / error,
             Law::Share(share, scale) => share.statistic(scale.share(limit)),
             Law::Difference(difference) => difference.statistic(limit),
             &Law::Unvaried { trials, step } => unseen_statistic(trials, excess.abs() / step).copysign(excess),
@@ -223,10 +247,10 @@ impl Measurement {
         [statistic; 2]
     }
 
-    /// The axis along which the value is studentised; a value at an end of its range has none but its own.
-    fn axis(&self) -> Axis {
+    /// The axis along which a value is studentised; one at an end of its range has none but its own.
+    fn axis(&self, value: f64) -> Axis {
         let (low, high) = self.range;
-        if low < self.value && self.value < high { Axis { low, high } } else { Axis::STRAIGHT }
+        if low < value && value < high { Axis { low, high } } else { Axis::STRAIGHT }
     }
 
     pub(crate) fn reference(&self) -> Reference {
@@ -236,7 +260,9 @@ impl Measurement {
     /// The reference distribution with `factor` times as many rows.
     fn reference_after(&self, factor: f64) -> Reference {
         let reference = match &self.law {
-            Law::Studentised { reference, .. } | Law::Biased { reference, .. } => *reference,
+            Law::Studentised { reference, .. } | Law::Biased { reference, .. } | Law::Binned { reference, .. } => {
+                *reference
+            }
             Law::Replicates(replicates) => replicates.reference(),
             _ => Reference::Normal,
         };

@@ -67,7 +67,9 @@ pub enum Metric {
         true_negative: f64,
     },
     /// Binary: the chance that a row with label 1 has a higher score than a row with label 0, ties counted half. Higher
-    /// is better. Undefined when all rows have one label.
+    /// is better. Undefined when all rows have one label. More than 100,000 distinct tuples of label and scores, of a slice
+    /// or of all rows, are put into at most 30,000 cells, unless rows have weights or entities; the interval then holds the
+    /// most by which the number may be off, which the record names `binning_error`.
     RocAuc,
     /// Binary: the area under the precision-recall curve as the sum of precision times the step in recall over the
     /// distinct scores, which is scikit-learn's average precision. Higher is better. Undefined when no row has label 1.
@@ -473,6 +475,12 @@ impl Metric {
             | Self::Rmse => Source::Moments,
             _ => Source::Ranks,
         }
+    }
+
+    /// Whether scores in cells are good enough, with a bound of what the cells hide, where their distinct values are too many.
+    #[must_use]
+    pub fn can_be_binned(&self) -> bool {
+        matches!(self, Self::RocAuc | Self::Gini)
     }
 
     /// The values that the metric of one model can have.

@@ -4,6 +4,7 @@
 //! moves with the rows, and a best threshold jumps: there it is the bootstrap. All sums are over the rows by descending
 //! score, those of one score at once.
 
+use crate::stats::binned::Binned;
 use crate::stats::bootstrap;
 use crate::stats::influence::{self, Influence};
 use crate::stats::measurement::{Law, Measurement, Method};
@@ -42,10 +43,23 @@ pub fn measure(metric: &Metric, sample: &Sample, weights: &[f64]) -> Result<Meas
     found.map(|found| if single(weights).is_some() { unvaried(found, metric, sample) } else { found })
 }
 
+/// The weighted sum of a metric over models whose scores are in cells.
+///
+/// # Errors
+/// When the metric is not defined on the rows, or is not known from cells.
+pub fn of_cells(metric: &Metric, binned: &Binned, weights: &[f64]) -> Result<Measurement, Undefined> {
+    match metric {
+        Metric::RocAuc => rank::auc_of_cells(binned, weights),
+        Metric::Gini => Ok(gini(rank::auc_of_cells(binned, weights)?, weights, range(metric, weights))),
+        _ => Err(Undefined::NotMeasured),
+    }
+}
+
 /// Twice the area less one, for each model of the sum.
 fn gini(area: Measurement, weights: &[f64], range: (f64, f64)) -> Measurement {
     let law = match area.law {
         Law::Studentised { error, reference } => Law::Studentised { error: 2.0 * error, reference },
+        Law::Binned { error, reference, bound } => Law::Binned { error: 2.0 * error, reference, bound: 2.0 * bound },
         Law::Unvaried { trials, step } => Law::Unvaried { trials, step: 2.0 * step },
         other => other,
     };

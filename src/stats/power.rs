@@ -75,7 +75,9 @@ impl Trial {
     fn new(value: &Measurement, bound: Bound) -> Option<Self> {
         let (noise, scale, range) = match value.law {
             Law::Point | Law::Unvaried { .. } => return None,
-            Law::Studentised { error, .. } | Law::Biased { error, .. } => (Noise::Constant(error), None, value.range),
+            Law::Studentised { error, .. } | Law::Biased { error, .. } | Law::Binned { error, .. } => {
+                (Noise::Constant(error), None, value.range)
+            }
             Law::Replicates(_) => (Noise::Constant(value.standard_error()), None, value.range),
             Law::Share(share, scale) => (Noise::Share { trials: share.trials }, Some(scale), (0.0, 1.0)),
             Law::Difference(difference) => (Noise::Difference(difference), None, (-1.0, 1.0)),
@@ -286,7 +288,7 @@ mod tests {
     }
 
     fn distance(band: Band) -> Distance {
-        Distance { value: 0.0, at: 0.0, rows: 100, clusters: None, on_grid: 0.0, band }
+        Distance { value: 0.0, at: 0.0, rows: 100, clusters: None, binning_error: None, on_grid: 0.0, band }
     }
 
     /// At one threshold the largest deviation is the absolute value of one normal number, of which all is known.

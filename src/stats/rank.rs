@@ -6,7 +6,13 @@
 //! (2014) 1389-1393). With clusters, placements are summed within each before they are compared (Obuchowski, Biometrics
 //! 53 (1997) 567-578). A contrast between models is linear, so it is taken on the placements, and no covariance matrix
 //! is formed. Rows may have weights: each then counts by its weight, in its own residual and in the placements of others.
+//!
+//! Of scores in cells, only pairs of rows that share a cell are in doubt, and counted half. So the AUC is off by at most
+//! half their share of all pairs, and a placement by at most half the share of the other class in its cell. By Minkowski's
+//! inequality, the root of the mean square of the placements' residuals is then off by at most the root of the mean square of
+//! that, which is added to it.
 
+use crate::stats::binned::{Binned, Own};
 use crate::stats::distribution::Reference;
 use crate::stats::measurement::{Law, Measurement, Method};
 use crate::stats::metric::Metric;
@@ -36,13 +42,99 @@ pub fn auc(sample: &Sample, weights: &[f64]) -> Result<Measurement, Undefined> {
     let placements = Placements::new(sample, weights)?;
     let clusters = sample.clusters.is_some().then(|| sample.by_cluster());
     let found = match &clusters {
-        None => placements.by_row(sample),
+        None => placements.by_row(sample, [0.0; 2]),
         Some(clusters) => placements.by_cluster(sample, clusters),
     };
     let clusters = clusters.map(|clusters| clusters.len() as u64);
     let (method, law) = found.law(weights, clusters.is_some())?;
     let range = range(&Metric::RocAuc, weights);
     Ok(Measurement { value: placements.value, rows, clusters, method, law, range })
+}
+
+/// The weighted sum of the AUC of models whose scores are in cells: the values from each model's own cells, a model's error
+/// from these as well, and that of a contrast from the joint ones.
+///
+/// # Errors
+/// Without rows, with one class only, or with fewer than two rows of a class.
+pub fn auc_of_cells(binned: &Binned, weights: &[f64]) -> Result<Measurement, Undefined> {
+    let range = range(&Metric::RocAuc, weights);
+    let weights = binned.without_twins(weights);
+    let (rows, [negatives, positives]) = (binned.joint.rows(), rows(&binned.joint));
+    match [negatives, positives] {
+        [0, 0] => return Err(Undefined::NoRows),
+        [0, _] | [_, 0] => return Err(Undefined::OneClass { positives, negatives }),
+        _ => {}
+    }
+    let (mut value, mut bound) = (0.0, 0.0);
+    for (model, weight) in weighted(&weights) {
+        let own = Cells::new(&binned.own(model)?.sample, 0)?;
+        value += weight * own.area();
+        bound += if binned.own(model)?.exact { 0.0 } else { weight.abs() * own.half_the_ties() };
+    }
+    let found = match single(&weights).map(|model| binned.own(model)).transpose()? {
+        Some(Own { sample, exact: true }) => Placements::new(sample, &[1.0])?.by_row(sample, [0.0; 2]),
+        Some(Own { sample, exact: false }) => of_cells(sample, &[1.0])?,
+        None => of_cells(&binned.joint, &weights)?,
+    };
+    let (method, law) = match found.law(&weights, false)? {
+        (_, Law::Studentised { error, reference }) => (Method::DelongBinned, Law::Binned { error, reference, bound }),
+        unvaried => unvaried,
+    };
+    Ok(Measurement { value, rows, clusters: None, method, law, range })
+}
+
+/// The spread of the placements by cell, and the most that the cells may hide of it.
+fn of_cells(sample: &Sample, weights: &[f64]) -> Result<Spread, Undefined> {
+    let mut hidden = [0.0; 2];
+    for (model, weight) in weighted(weights) {
+        let most = Cells::new(sample, model)?.hidden();
+        hidden.iter_mut().zip(most).for_each(|(hidden, most)| *hidden += weight.abs() * most);
+    }
+    Ok(Placements::new(sample, weights)?.by_row(sample, hidden))
+}
+
+/// The rows with label 0 and with label 1 in each cell of a model, in ascending order.
+struct Cells {
+    rows: Vec<[f64; 2]>,
+    totals: [f64; 2],
+}
+
+impl Cells {
+    fn new(sample: &Sample, model: usize) -> Result<Self, Undefined> {
+        let (scores, mut rows) = (sample.model(model)?, Vec::new());
+        for cell in Sample::ascending(scores).chunk_by(|&left, &right| scores[left] == scores[right]) {
+            let mut of_class = [0.0; 2];
+            for &entry in cell {
+                of_class[usize::from(sample.labels[entry] == 1.0)] += sample.counts[entry] as f64;
+            }
+            rows.push(of_class);
+        }
+        Ok(Self { rows, totals: totals(sample) })
+    }
+
+    /// The AUC, rows that share a cell counted half. The sums are whole numbers, exact for up to 2^53 pairs.
+    fn area(&self) -> f64 {
+        let (mut below, mut doubled) = (0.0, 0.0);
+        for [negatives, positives] in &self.rows {
+            doubled += positives * (2.0 * below + negatives);
+            below += negatives;
+        }
+        doubled / (2.0 * self.totals[0] * self.totals[1])
+    }
+
+    /// Half the share of pairs of a positive and a negative row that share a cell.
+    fn half_the_ties(&self) -> f64 {
+        self.rows.iter().map(|[negatives, positives]| negatives * positives).sum::<f64>()
+            / (2.0 * self.totals[0] * self.totals[1])
+    }
+
+    /// For each class, the root of the mean square of half the share of the other class that shares a row's cell.
+    fn hidden(&self) -> [f64; 2] {
+        [0, 1].map(|class| {
+            let of_cell = |cell: &[f64; 2]| cell[class] * (cell[1 - class] / (2.0 * self.totals[1 - class])).powi(2);
+            (self.rows.iter().map(of_cell).sum::<f64>() / self.totals[class]).sqrt()
+        })
+    }
 }
 
 /// Rows with label 0 and rows with label 1 that weigh something.
@@ -111,11 +203,15 @@ impl Placements {
         Ok(Self { value, of_entry, positive, totals })
     }
 
-    /// `DeLong` (1988), equation 5, for the contrast: `S10 / m + S01 / n`.
-    fn by_row(&self, sample: &Sample) -> Spread {
+    /// `DeLong` (1988), equation 5, for the contrast: `S10 / m + S01 / n`. For each class, `hidden` is added to the root of the
+    /// mean square of the residuals.
+    fn by_row(&self, sample: &Sample, hidden: [f64; 2]) -> Spread {
         let mut squares = [0.0; 2];
         for (entry, &count) in sample.counts.iter().enumerate() {
             squares[usize::from(self.positive[entry])] += count as f64 * self.residual(sample, entry).powi(2);
+        }
+        for (class, square) in squares.iter_mut().enumerate().filter(|(class, _)| hidden[*class] > 0.0) {
+            *square = (square.sqrt() + hidden[class] * self.totals[class].sqrt()).powi(2);
         }
         let [negatives, positives] = rows(sample);
         let part = |class: usize, n: u64| factor(n) * squares[class] / self.totals[class].powi(2);

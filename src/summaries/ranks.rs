@@ -1,34 +1,68 @@
-//! The exact multiset of labels and scores, for what depends on their order: ROC AUC, distances, curves.
+//! The multiset of labels and scores, for what depends on their order: ROC AUC, distances, curves.
 //!
 //! Memory grows with the number of *distinct* tuples of cluster, label and scores: small for scores of few digits, the
 //! number of rows at worst. Above [`MAX_TUPLES`] an update is refused.
 //!
-//! Tuples are integers that sort as the values do. New ones are appended, and sorted and counted whenever there are as
-//! many new ones as settled ones, so that each is moved only a logarithmic number of times.
+//! Where an ask says that binned scores are good enough, memory is bounded by a [`Budget`]. As long as distinct tuples fit
+//! into it, all are kept. With more, scores are put into the cells of a [`Grid`], at the finest level at which the tuples of
+//! cells are few enough. Since several scores of one row need coarse cells to be few together, each model's scores are then kept once
+//! more for themselves, by the same rule and so in finer cells. A coarser level never has more tuples, and more rows never
+//! have fewer; so the level is a function of the rows, and not of the order in which they came or were merged.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use arrow::array::ArrayRef;
 use arrow::datatypes::Fields;
+use serde::{Deserialize, Serialize};
 
-use crate::summaries::rows::{Columns, Row, RowCounts};
+use crate::summaries::grid::{Grid, LAST};
+use crate::summaries::rows::{Columns, Row, RowCounts, Task};
+use crate::summaries::tally::Tally;
 use crate::summaries::total_order::{from_key, to_key};
 use crate::summaries::wire;
 use crate::summary::Summary;
 
-/// The most distinct tuples that are kept: 2 GB for two models in clusters, at 40 bytes each.
+/// The most distinct tuples that are kept where they must be exact: 2.6 GB for two models in clusters, at 52 bytes each.
 pub const MAX_TUPLES: usize = 50_000_000;
 
-/// Below this many new tuples, sorting waits.
-const SMALL: usize = 4096;
+/// How many distinct tuples are kept of a group of rows whose scores may be binned.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// At most so many exactly.
+    pub exact: usize,
+    /// At most so many of cells, and as many of the cells of each model alone.
+    pub cells: usize,
+}
+
+impl Budget {
+    /// Exactly 4 MB for two models, and 3 MB in cells.
+    pub const STANDARD: Self = Self { exact: 100_000, cells: 30_000 };
+}
+
+/// What [`Ranks`] is told.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+pub struct RankParams {
+    /// What the columns hold.
+    #[serde(flatten)]
+    pub rows: Columns,
+    /// How many tuples are kept, if binned scores are good enough.
+    #[serde(default)]
+    pub binned: Option<Budget>,
+}
 
 /// The multiset.
 #[derive(Clone, Debug, Default)]
 pub struct Ranks {
     rows: RowCounts,
-    tuples: Tuples,
+    shape: Shape,
+    /// The tuples; then, where those of several models are binned, the scores of each model. None before a usable row.
+    parts: Vec<Part>,
+    /// For each pair of models, in how many rows their scores differ, where they are binned: of `(0, 1)`, `(0, 2)`,
+    /// `(1, 2)`, and so on.
+    apart: Vec<i64>,
 }
 
-/// Distinct tuples with their counts, column by column, sorted by cluster, weight, group, label and scores.
+/// Distinct tuples with their counts, column by column, sorted by cluster, weight, group, label and scores; binned ones by
+/// scores and label.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct RankColumns {
     /// The cluster of each tuple, if rows are clustered.
@@ -37,12 +71,44 @@ pub struct RankColumns {
     pub weights: Option<Vec<f64>>,
     /// The group of each tuple, if rows are grouped.
     pub groups: Option<Vec<u64>>,
-    /// The label of each tuple.
+    /// The label of each tuple; 0 for numbers that may be binned.
     pub labels: Vec<f64>,
-    /// For each model, and within it for each class, its score in each tuple.
+    /// For each model, and within it for each class, its score in each tuple; or the numbers of the cells.
     pub scores: Vec<Vec<f64>>,
     /// How many rows each tuple stands for.
     pub counts: Vec<u64>,
+}
+
+impl RankParams {
+    /// All tuples are kept.
+    #[must_use]
+    pub fn exact(rows: Columns) -> Self {
+        Self { rows, binned: None }
+    }
+
+    /// Scores are binned where they are too many, and where that is possible: one score of each model, by rows that are
+    /// independent and weigh alike.
+    #[must_use]
+    pub fn binned(rows: Columns) -> Self {
+        let binned = grid(&rows).map(|_| Budget::STANDARD);
+        Self { rows, binned }
+    }
+}
+
+impl From<Columns> for RankParams {
+    fn from(rows: Columns) -> Self {
+        Self::exact(rows)
+    }
+}
+
+/// The grid that scores can be put into, if there is one.
+fn grid(rows: &Columns) -> Option<Grid> {
+    let is_plain = !rows.clustered && !rows.weighted && !rows.grouped;
+    match rows.task {
+        Task::Binary { .. } if is_plain => Some(Grid::Probability),
+        Task::Regression if is_plain => Some(Grid::Number),
+        _ => None,
+    }
 }
 
 impl Ranks {
@@ -67,86 +133,306 @@ impl Ranks {
     /// Usable rows with a label.
     #[must_use]
     pub fn labelled(&self, label: f64) -> u64 {
-        let place = self.tuples.shape.label();
-        let tuples = self.tuples.iter().filter(|(tuple, _)| tuple[place] == to_key(label));
-        tuples.map(|(_, count)| count.cast_unsigned()).sum()
+        let is_labelled = |tuple: &[i64]| self.shape.label_of(tuple) == label;
+        let tuples = self.parts.first().into_iter().flat_map(|part| part.tally.iter());
+        tuples.filter(|(tuple, _)| is_labelled(tuple)).map(|(_, count)| count.cast_unsigned()).sum()
+    }
+
+    /// Whether the tuples are those of cells.
+    #[must_use]
+    pub fn are_binned(&self) -> bool {
+        self.parts.first().is_some_and(|part| part.level > 0)
+    }
+
+    /// The level of a model's own scores; 0 where they are exact.
+    #[must_use]
+    pub fn level(&self, model: usize) -> u32 {
+        self.own(model).map_or(0, |part| part.level)
     }
 
     /// The multiset as columns.
     #[must_use]
     pub fn columns(&self) -> RankColumns {
-        let Tuples { shape, values, counts, .. } = self.tuples.settled();
-        let column = |index: usize| values.iter().skip(index).step_by(shape.width()).copied();
-        let numbers = |index: usize| column(index).map(from_key).collect::<Vec<_>>();
-        let keys = |index: usize| column(index).map(unsigned).collect::<Vec<_>>();
-        let label = shape.label();
-        RankColumns {
-            clusters: shape.clustered.then(|| keys(0)),
-            weights: shape.weighted.then(|| numbers(usize::from(shape.clustered))),
-            groups: shape.grouped.then(|| keys(label - 1)),
-            labels: numbers(label),
-            scores: (0..shape.scores).map(|score| numbers(label + 1 + score)).collect(),
-            counts: counts.iter().map(|count| count.cast_unsigned()).collect(),
+        self.parts.first().map_or_else(RankColumns::default, |part| self.shape.columns(part))
+    }
+
+    /// The scores of one model, with their labels, in cells of a level of at least its own. Where scores may be binned.
+    #[must_use]
+    pub fn of_model(&self, model: usize, level: u32) -> RankColumns {
+        let (Some(part), Some((grid, _))) = (self.own(model), self.shape.bins) else { return RankColumns::default() };
+        let place = if part.tally.width() == 1 { 0 } else { model };
+        let mut own = Part { level, tally: Tally::new(1) };
+        for (tuple, count) in part.tally.iter() {
+            own.tally.add(&[grid.coarser(tuple[place], part.level, level)], count);
+        }
+        Shape { scores: 1, ..self.shape }.columns(&own)
+    }
+
+    /// The smallest score of a cell; the score itself at level 0.
+    #[must_use]
+    pub fn lowest(&self, level: u32, cell: f64) -> f64 {
+        self.shape.bins.map_or(cell, |(grid, _)| grid.lowest(level, cell))
+    }
+
+    /// The first model that gave every row the score that this one gave, as far as binned ones are concerned.
+    #[must_use]
+    pub fn twin(&self, model: usize) -> usize {
+        (0..model).find(|&first| self.apart.get(pair(first, model)) == Some(&0)).unwrap_or(model)
+    }
+
+    /// The part in which a model's scores are finest.
+    fn own(&self, model: usize) -> Option<&Part> {
+        if self.parts.len() > 1 { self.parts.get(1 + model) } else { self.parts.first() }
+    }
+
+    fn push(&mut self, params: &RankParams, row: Row<'_>, words: &mut Vec<i64>) {
+        if self.parts.is_empty() {
+            self.shape = Shape::new(params);
+            self.parts = vec![Part { level: 0, tally: Tally::new(self.shape.width()) }];
+        }
+        let (joint, own) = self.parts.split_at_mut(1);
+        words.clear();
+        match self.shape.bins {
+            None => self.shape.write_row(row, words),
+            Some((grid, _)) => {
+                words.extend(row.scores.iter().map(|&score| grid.word(joint[0].level, row.label, score)))
+            }
+        }
+        joint[0].tally.add(words, 1);
+        if let Some((grid, _)) = self.shape.bins {
+            for (part, &score) in own.iter_mut().zip(row.scores) {
+                part.tally.add(&[grid.word(part.level, row.label, score)], 1);
+            }
+            for (apart, (one, other)) in self.apart.iter_mut().zip(pairs(row.scores)) {
+                *apart += i64::from(one != other);
+            }
         }
     }
+
+    /// Bins what is too much.
+    fn fit(&mut self) {
+        let Some((grid, budget)) = self.shape.bins else { return };
+        if self.parts.len() == 1 && self.shape.scores > 1 && self.parts[0].tally.len() > budget.exact {
+            self.keep_models(grid, budget);
+        }
+        self.parts.iter_mut().for_each(|part| part.fit(grid, budget));
+    }
+
+    /// Keeps the scores of each model for themselves, beside the tuples, which must be exact.
+    fn keep_models(&mut self, grid: Grid, budget: Budget) {
+        let tally = &self.parts[0].tally;
+        let mut own = vec![Part { level: 0, tally: Tally::new(1) }; self.shape.scores];
+        let mut apart = vec![0_i64; pair(0, self.shape.scores)];
+        for (tuple, count) in tally.iter() {
+            own.iter_mut().zip(tuple).for_each(|(part, &word)| part.tally.add(&[word], count));
+            for (apart, (one, other)) in apart.iter_mut().zip(pairs(tuple)) {
+                *apart = apart.saturating_add(if one == other { 0 } else { count });
+            }
+        }
+        self.parts[0] = self.parts[0].finest(grid, budget);
+        self.parts.extend(own);
+        self.apart = apart;
+    }
+}
+
+/// The place of a pair among all, the first being less than the second.
+fn pair(first: usize, second: usize) -> usize {
+    second * second.saturating_sub(1) / 2 + first
+}
+
+/// All pairs, in the order of [`pair`].
+fn pairs<T: Copy>(values: &[T]) -> impl Iterator<Item = (T, T)> {
+    values.iter().enumerate().flat_map(|(place, &second)| values[..place].iter().map(move |&first| (first, second)))
 }
 
 impl PartialEq for Ranks {
     fn eq(&self, other: &Self) -> bool {
-        let (left, right) = (self.tuples.settled(), other.tuples.settled());
-        let same = left.shape == right.shape && left.values == right.values && left.counts == right.counts;
-        self.rows == other.rows && same
+        let same = |(mine, theirs): (&Part, &Part)| {
+            mine.level == theirs.level
+                && mine.tally.len() == theirs.tally.len()
+                && mine.tally.sorted() == theirs.tally.sorted()
+        };
+        self.rows == other.rows
+            && self.shape == other.shape
+            && self.apart == other.apart
+            && self.parts.len() == other.parts.len()
+            && self.parts.iter().zip(&other.parts).all(same)
     }
 }
 
 impl Summary for Ranks {
     const NAME: &'static str = "mg_ranks";
-    type Params = Columns;
+    type Params = RankParams;
 
     fn fields() -> Fields {
-        wire::fields(&["rows", "shape", "tuples", "counts"])
+        wire::fields(&["rows", "shape", "levels", "lengths", "tuples", "counts", "apart"])
     }
 
-    fn update(&mut self, params: &Columns, columns: &[ArrayRef]) -> Result<()> {
-        let tuples = &mut self.tuples;
-        self.rows.take(params, columns, |row| tuples.push(params, row))?;
-        tuples.settle_if_worthwhile();
+    fn serves(one: &RankParams, other: &RankParams) -> bool {
+        one.rows == other.rows && (one.binned.is_none() || one.binned == other.binned)
+    }
+
+    fn update(&mut self, params: &RankParams, columns: &[ArrayRef]) -> Result<()> {
+        let mut rows = std::mem::take(&mut self.rows);
+        let mut words = Vec::new();
+        let taken = rows.take(&params.rows, columns, |row| self.push(params, row, &mut words));
+        self.rows = rows;
+        taken?;
+        self.fit();
         ensure!(
-            tuples.settled <= MAX_TUPLES,
+            self.parts.iter().all(|part| part.tally.len() <= MAX_TUPLES),
             "more than {MAX_TUPLES} distinct rows of labels and scores; round the scores or declare a sample"
         );
         Ok(())
     }
 
-    fn merge(&mut self, other: Self) {
-        self.rows.merge(other.rows);
-        self.tuples.append(other.tuples);
-        self.tuples.settle_if_worthwhile();
+    fn merge(&mut self, mut other: Self) {
+        self.rows.merge(std::mem::take(&mut other.rows));
+        if self.parts.len() < other.parts.len() {
+            std::mem::swap(&mut self.shape, &mut other.shape);
+            std::mem::swap(&mut self.parts, &mut other.parts);
+            std::mem::swap(&mut self.apart, &mut other.apart);
+        }
+        if other.parts.is_empty() {
+            return;
+        }
+        if let Some((grid, budget)) = self.shape.bins.filter(|_| other.parts.len() < self.parts.len()) {
+            other.keep_models(grid, budget);
+        }
+        for (apart, more) in self.apart.iter_mut().zip(&other.apart) {
+            *apart = apart.saturating_add(*more);
+        }
+        for (mine, theirs) in self.parts.iter_mut().zip(other.parts) {
+            mine.merge(self.shape.grid(), theirs);
+        }
+        self.fit();
     }
 
     fn write(&self) -> Vec<ArrayRef> {
-        let tuples = self.tuples.settled();
-        wire::write(vec![self.rows.write(), tuples.shape.write(), tuples.values, tuples.counts])
+        let (mut lengths, mut tuples, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        for part in &self.parts {
+            let sorted = part.tally.sorted();
+            lengths.push(part.tally.len() as i64);
+            tuples.extend(sorted.0);
+            counts.extend(sorted.1);
+        }
+        let levels = self.parts.iter().map(|part| i64::from(part.level)).collect();
+        wire::write(vec![self.rows.write(), self.shape.write(), levels, lengths, tuples, counts, self.apart.clone()])
     }
 
     fn read(state: &[ArrayRef], row: usize) -> Result<Self> {
-        let [rows, shape, values, counts] = wire::read(state, row)?;
+        let [rows, shape, levels, lengths, tuples, counts, apart] = wire::read(state, row)?;
         let (rows, shape) = (RowCounts::read(&rows)?, Shape::read(&shape)?);
         ensure!(shape.scores.is_multiple_of(rows.missing.len().max(1)), "ranks of impossible shape");
-        ensure!(values.len() == shape.width() * counts.len(), "ranks without all their values");
-        ensure!(rows.are_accounted_for(&counts), "ranks of other rows than were counted");
-        let mut tuples = Tuples { shape, values, counts, settled: 0 };
-        tuples.settle();
-        Ok(Self { rows, tuples })
+        ensure!(levels.len() == lengths.len(), "ranks whose parts do not agree in number");
+        ensure!(shape.scores > 0 || levels.is_empty(), "ranks of tuples without scores");
+        let (mut tuples, mut counts, mut parts) = (&tuples[..], &counts[..], Vec::new());
+        for (&level, length) in levels.iter().zip(lengths) {
+            let (width, length) = (if parts.is_empty() { shape.width() } else { 1 }, usize::try_from(length)?);
+            let values = length.checked_mul(width).and_then(|values| tuples.split_off(..values));
+            let (values, counts) = values.zip(counts.split_off(..length)).context("ranks without all their values")?;
+            ensure!(rows.are_accounted_for(counts), "ranks of other rows than were counted");
+            parts.push(Part::read(shape.grid(), level, width, values, counts)?);
+        }
+        ensure!(tuples.is_empty() && counts.is_empty(), "ranks with more values than they have");
+        let mut ranks = Self { rows, shape, parts, apart };
+        ensure!(ranks.is_whole(), "ranks with parts that do not belong together");
+        ranks.fit();
+        Ok(ranks)
     }
 
     fn size(&self) -> usize {
-        let Tuples { values, counts, .. } = &self.tuples;
-        size_of::<Self>() + self.rows.heap_size() + (values.capacity() + counts.capacity()) * size_of::<i64>()
+        let parts = self.parts.iter().map(|part| size_of::<Part>() + part.tally.heap_size());
+        size_of::<Self>() + self.rows.heap_size() + parts.sum::<usize>() + self.apart.capacity() * size_of::<i64>()
     }
 }
 
-/// What a tuple consists of, in this order: cluster, weight, group, label, scores.
+impl Ranks {
+    /// Whether the parts are those that there must be.
+    fn is_whole(&self) -> bool {
+        let (used, models) = (self.rows.used, if self.shape.scores > 1 { self.shape.scores } else { 0 });
+        let expected = if self.are_binned() { (1 + models, pair(0, models)) } else { (usize::from(used > 0), 0) };
+        let differ = self.apart.iter().all(|differ| (0..=used).contains(differ));
+        (self.parts.len(), self.apart.len()) == expected && differ
+    }
+}
+
+/// Tuples, and in cells of which level they are.
+#[derive(Clone, Debug)]
+struct Part {
+    level: u32,
+    tally: Tally,
+}
+
+impl Part {
+    fn read(grid: Option<Grid>, level: i64, width: usize, values: &[i64], counts: &[i64]) -> Result<Self> {
+        let level = u32::try_from(level).ok().filter(|level| *level <= if grid.is_some() { LAST } else { 0 });
+        let mut part = Self { level: level.context("ranks of an impossible level")?, tally: Tally::new(width) };
+        values.chunks_exact(width).zip(counts).for_each(|(tuple, &count)| part.tally.add(tuple, count));
+        Ok(part)
+    }
+
+    fn merge(&mut self, grid: Option<Grid>, mut other: Self) {
+        if let Some(grid) = grid {
+            let level = self.level.max(other.level);
+            self.coarsen(grid, level);
+            other.coarsen(grid, level);
+        }
+        if self.tally.len() < other.tally.len() {
+            std::mem::swap(self, &mut other);
+        }
+        other.tally.iter().for_each(|(tuple, count)| self.tally.add(tuple, count));
+    }
+
+    fn coarsen(&mut self, grid: Grid, level: u32) {
+        if self.level < level
+            && let Some(coarser) = self.at(grid, level, usize::MAX)
+        {
+            *self = coarser;
+        }
+    }
+
+    fn fit(&mut self, grid: Grid, budget: Budget) {
+        let most = if self.level == 0 { budget.exact } else { budget.cells };
+        if self.tally.len() > most && self.level < LAST {
+            *self = self.finest(grid, budget);
+        }
+    }
+
+    /// The same in the finest cells above its own that are few enough. Of cells it is mostly the next level, so it is looked
+    /// for in steps of growing length, and then in those between.
+    fn finest(&self, grid: Grid, budget: Budget) -> Self {
+        let (mut low, mut high, mut step) = (self.level + 1, LAST, 1);
+        let mut found = None;
+        while low < high {
+            let tried =
+                if found.is_none() && self.level > 0 { (low + step - 1).min(high - 1) } else { low + (high - low) / 2 };
+            match self.at(grid, tried, budget.cells) {
+                Some(part) => (found, high) = (Some(part), tried),
+                None => (low, step) = (tried + 1, 2 * step),
+            }
+        }
+        found.or_else(|| self.at(grid, LAST, usize::MAX)).unwrap_or_else(|| self.clone())
+    }
+
+    /// The same in the cells of a level, if they are at most so many.
+    fn at(&self, grid: Grid, level: u32, most: usize) -> Option<Self> {
+        let mut part = Self { level, tally: Tally::new(self.tally.width()) };
+        let mut words = Vec::new();
+        for (tuple, count) in self.tally.iter() {
+            words.clear();
+            words.extend(tuple.iter().map(|&word| grid.coarser(word, self.level, level)));
+            part.tally.add(&words, count);
+            if part.tally.len() > most {
+                return None;
+            }
+        }
+        Some(part)
+    }
+}
+
+/// What a tuple consists of, in this order: cluster, weight, group, label, scores. Where scores may be binned, it is only
+/// scores, each together with the label.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 struct Shape {
     clustered: bool,
@@ -154,95 +440,97 @@ struct Shape {
     grouped: bool,
     /// Scores of all models together; 0 as long as no usable row was seen.
     scores: usize,
+    /// The cells, and how many are kept, where scores may be binned.
+    bins: Option<(Grid, Budget)>,
 }
 
 impl Shape {
-    fn new(columns: &Columns) -> Self {
-        let &Columns { clustered, weighted, grouped, .. } = columns;
-        Self { clustered, weighted, grouped, scores: columns.scores * columns.outputs() }
+    fn new(params: &RankParams) -> Self {
+        let &Columns { clustered, weighted, grouped, scores, .. } = &params.rows;
+        let bins = grid(&params.rows).zip(params.binned);
+        Self { clustered, weighted, grouped, scores: scores * params.rows.outputs(), bins }
     }
 
-    /// Where the label stands.
+    fn grid(self) -> Option<Grid> {
+        self.bins.map(|(grid, _)| grid)
+    }
+
+    /// Where the label stands, if it stands for itself.
     fn label(self) -> usize {
         [self.clustered, self.weighted, self.grouped].map(usize::from).iter().sum()
     }
 
     fn width(self) -> usize {
-        self.label() + 1 + self.scores
+        self.scores + if self.bins.is_some() { 0 } else { self.label() + 1 }
+    }
+
+    fn label_of(self, tuple: &[i64]) -> f64 {
+        self.grid().map_or_else(|| from_key(tuple[self.label()]), |grid| grid.label(tuple[0]))
+    }
+
+    fn write_row(self, row: Row<'_>, words: &mut Vec<i64>) {
+        words.extend(self.clustered.then(|| signed(row.cluster)));
+        words.extend(self.weighted.then(|| to_key(row.weight)));
+        words.extend(self.grouped.then(|| signed(row.group)));
+        words.push(to_key(row.label));
+        words.extend(row.scores.iter().map(|&score| to_key(score)));
+    }
+
+    fn columns(self, part: &Part) -> RankColumns {
+        let (values, counts) = part.tally.sorted();
+        let counts = counts.into_iter().map(i64::cast_unsigned).collect();
+        let column = |index: usize| values.iter().skip(index).step_by(self.width()).copied();
+        if let Some(grid) = self.grid() {
+            let labels = column(0).map(|word| grid.label(word)).collect();
+            let scores = |score: usize| column(score).map(|word| grid.number(word, part.level)).collect();
+            return RankColumns {
+                labels,
+                scores: (0..self.scores).map(scores).collect(),
+                counts,
+                ..RankColumns::default()
+            };
+        }
+        let numbers = |index: usize| column(index).map(from_key).collect::<Vec<_>>();
+        let keys = |index: usize| column(index).map(unsigned).collect::<Vec<_>>();
+        let label = self.label();
+        RankColumns {
+            clusters: self.clustered.then(|| keys(0)),
+            weights: self.weighted.then(|| numbers(usize::from(self.clustered))),
+            groups: self.grouped.then(|| keys(label - 1)),
+            labels: numbers(label),
+            scores: (0..self.scores).map(|score| numbers(label + 1 + score)).collect(),
+            counts,
+        }
     }
 
     fn write(self) -> Vec<i64> {
         let flags = [self.clustered, self.weighted, self.grouped].map(i64::from);
-        [&flags[..], &[i64::try_from(self.scores).unwrap_or(i64::MAX)]].concat()
+        let grid = match self.grid() {
+            None => 0,
+            Some(Grid::Probability) => 1,
+            Some(Grid::Number) => 2,
+        };
+        let [exact, cells] = self.bins.map_or([0; 2], |(_, Budget { exact, cells })| [exact, cells]);
+        let numbers = [self.scores, exact, cells].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        [&flags[..], &[grid], &numbers].concat()
     }
 
     fn read(wire: &[i64]) -> Result<Self> {
-        let &[clustered, weighted, grouped, scores] = wire else { bail!("ranks without their shape") };
+        let &[clustered, weighted, grouped, grid, scores, exact, cells] = wire else {
+            bail!("ranks without their shape")
+        };
         let [clustered, weighted, grouped] = [clustered, weighted, grouped].map(|flag| flag == 1);
-        Ok(Self { clustered, weighted, grouped, scores: u16::try_from(scores)?.into() })
-    }
-}
-
-/// Tuples of integers, one after the other, and their counts.
-#[derive(Clone, Debug, Default)]
-struct Tuples {
-    shape: Shape,
-    values: Vec<i64>,
-    counts: Vec<i64>,
-    /// How many tuples, from the first, are sorted and distinct.
-    settled: usize,
-}
-
-impl Tuples {
-    fn push(&mut self, columns: &Columns, row: Row<'_>) {
-        self.shape = Shape::new(columns);
-        self.values.extend(columns.clustered.then(|| signed(row.cluster)));
-        self.values.extend(columns.weighted.then(|| to_key(row.weight)));
-        self.values.extend(columns.grouped.then(|| signed(row.group)));
-        self.values.push(to_key(row.label));
-        self.values.extend(row.scores.iter().map(|&score| to_key(score)));
-        self.counts.push(1);
-    }
-
-    fn append(&mut self, other: Self) {
-        if self.counts.is_empty() {
-            *self = other;
-            return;
-        }
-        self.values.extend(other.values);
-        self.counts.extend(other.counts);
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&[i64], i64)> {
-        self.values.chunks(self.shape.width()).zip(self.counts.iter().copied())
-    }
-
-    fn settle_if_worthwhile(&mut self) {
-        if self.counts.len() - self.settled > self.settled.max(SMALL) || self.counts.len() > MAX_TUPLES {
-            self.settle();
-        }
-    }
-
-    fn settle(&mut self) {
-        if self.settled < self.counts.len() {
-            *self = self.settled();
-        }
-    }
-
-    /// The same multiset, all settled.
-    fn settled(&self) -> Self {
-        if self.settled == self.counts.len() {
-            return self.clone();
-        }
-        let mut sorted = self.iter().collect::<Vec<_>>();
-        sorted.sort_unstable();
-        let mut settled = Self { shape: self.shape, ..Self::default() };
-        for run in sorted.chunk_by(|(left, _), (right, _)| left == right) {
-            settled.values.extend(run[0].0);
-            settled.counts.push(run.iter().fold(0, |total, (_, count)| total.saturating_add(*count)));
-        }
-        settled.settled = settled.counts.len();
-        settled
+        let grid = match grid {
+            0 => None,
+            1 => Some(Grid::Probability),
+            2 => Some(Grid::Number),
+            _ => bail!("ranks in unknown cells"),
+        };
+        let is_plain = !clustered && !weighted && !grouped;
+        ensure!(grid.is_none() || is_plain, "ranks in cells with more than scores");
+        let budget = Budget { exact: usize::try_from(exact)?, cells: usize::try_from(cells)? };
+        let bins = grid.map(|grid| (grid, budget));
+        Ok(Self { clustered, weighted, grouped, scores: u16::try_from(scores)?.into(), bins })
     }
 }
 

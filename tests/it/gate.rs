@@ -548,6 +548,41 @@ fn toy_passes() {
     assert_eq!(run.record()["verdict"], "pass");
 }
 
+/// More scores than are kept are binned, and the record says by how much numbers may be off; for a metric that needs them
+/// all, all are kept for those beside it as well.
+#[test]
+fn many_scores_are_binned_and_the_record_says_so() {
+    let (folder, rows) = (TempDir::new().unwrap(), 1..=110_000_u64);
+    let floats = |value: fn(u64) -> f64| Arc::new(Float64Array::from_iter_values(rows.clone().map(value))) as ArrayRef;
+    let labels = Arc::new(Int64Array::from_iter_values(rows.clone().map(label)));
+    let columns = vec![("label", labels as ArrayRef), ("old", floats(score_old)), ("new", floats(score_new))];
+    put(&folder.path().join("test.parquet"), columns);
+    let claims = |more: &str, arguments: &[&str]| {
+        let spec = "version: 1\nmodel: { name: many, task: binary }\nbaseline: { column: old }\n\
+                    candidate: { column: new }\ncolumns: { label: label }\ndata: { test: test.parquet }\nchecks:\n  \
+                    - performance.regression: { metric: roc_auc, max_drop: 0.1 }\n  - drift.prediction: {}\n";
+        write_spec(folder.path(), format!("{spec}{more}").as_bytes());
+        let run = run(folder.path(), Path::new("modelgate.yaml"), &folder.path().join("out"), arguments);
+        let record = run.record();
+        [&record["claims"][0], &record["claims"][1]].map(|claim| claim.clone())
+    };
+    let [area, distance] = claims("", &["--threads", "1"]);
+    assert_eq!([&area["method"], &distance["method"]], ["delong-binned", "simulated-band-binned"]);
+    for claim in [&area, &distance] {
+        let error = claim["details"]["binning_error"].as_f64().unwrap();
+        assert!(error > 0.0 && error < 1e-3, "{error}");
+        let width = claim["difference"]["high"].as_f64().unwrap() - claim["difference"]["value"].as_f64().unwrap();
+        assert!(width > error);
+    }
+    assert_eq!([area.clone(), distance.clone()], claims("", &["--threads", "2"]));
+    let precision = "  - performance.regression: { metric: average_precision, max_drop: 0.1 }\n";
+    let [exact_area, exact_distance] = claims(precision, &[]);
+    assert_eq!([&exact_area["method"], &exact_distance["method"]], ["delong-paired", "simulated-band"]);
+    assert_eq!(exact_area["details"].get("binning_error"), None);
+    let value = |claim: &Value| claim["difference"]["value"].as_f64().unwrap();
+    assert!((value(&area) - value(&exact_area)).abs() <= area["details"]["binning_error"].as_f64().unwrap());
+}
+
 /// The scores of a model on the test rows of the example, as the gate makes them.
 fn example_scores(spec: &Spec, model: &str, batch: &RecordBatch) -> ArrayRef {
     let given = Scorer::given(&format!("models/{model}.onnx"));

@@ -34,14 +34,14 @@ impl Rows {
         Columns { task, scores: 2, clustered: self.clusters.is_some(), weighted: false, grouped: false }
     }
 
-    fn summary<S: Summary<Params = Columns>>(&self, metric: &Metric) -> S {
+    fn summary<S: Summary<Params: From<Columns>>>(&self, metric: &Metric) -> S {
         let params = self.columns(metric);
         let floats = |values: &Vec<f64>| Arc::new(Float64Array::from(values.clone())) as ArrayRef;
         let mut arrays = vec![floats(&self.labels)];
         arrays.extend(self.scores.iter().map(floats));
         arrays.extend(self.clusters.iter().map(|keys| Arc::new(UInt64Array::from(keys.clone())) as ArrayRef));
         let mut summary = S::default();
-        summary.update(&params, &arrays).unwrap();
+        summary.update(&params.into(), &arrays).unwrap();
         summary
     }
 

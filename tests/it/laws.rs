@@ -11,7 +11,8 @@ use modelgate::summaries::quantiles::QuantileParams;
 use modelgate::summaries::regions::{Cuts, Loss, RegionParams};
 use modelgate::summaries::total_order::to_key;
 use modelgate::summaries::{
-    Columns, Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, SpreadParams, Sums, Task, Threshold,
+    Budget, Columns, Frequencies, Moments, Presence, Quantiles, RankParams, Ranks, Regions, Spread, SpreadParams, Sums,
+    Task, Threshold,
 };
 use modelgate::summary::Summary;
 use proptest::collection::vec;
@@ -68,7 +69,8 @@ impl Asked for Quantiles {
 }
 
 impl Asked for Ranks {
-    fn asks() -> Vec<(Columns, Vec<Kind>)> {
+    /// All of the rows, and as few tuples of them as make cells of several levels.
+    fn asks() -> Vec<(RankParams, Vec<Kind>)> {
         let classes = vec!["a".to_owned(), "b".to_owned()];
         let share = Task::Binary { threshold: Threshold::TopShare(0.1) };
         let more = [
@@ -94,7 +96,12 @@ impl Asked for Ranks {
             kinds
         };
         let more = more.map(|(columns, numbers)| (columns.clone(), kinds(&columns, numbers)));
-        labelled_scores().into_iter().chain(more).collect()
+        let all = labelled_scores().into_iter().chain(more).collect::<Vec<_>>();
+        let of = |budget: Option<Budget>| {
+            all.iter().map(move |(rows, kinds)| (RankParams { rows: rows.clone(), binned: budget }, kinds.clone()))
+        };
+        let budgets = [None, Some(Budget { exact: 8, cells: 5 }), Some(Budget { exact: 1, cells: 12 })];
+        budgets.into_iter().flat_map(of).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every integration test, in one binary: linking is the cost.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap fails the test")]
 
+mod binned;
 mod cache;
 mod calibrate;
 mod cases;

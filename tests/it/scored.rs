@@ -59,7 +59,7 @@ impl Scored {
 
     pub(crate) fn ranks(&self, task: Task) -> Ranks {
         let mut ranks = Ranks::default();
-        ranks.update(&self.columns(task), &self.arrays()).unwrap();
+        ranks.update(&self.columns(task).into(), &self.arrays()).unwrap();
         ranks
     }
 

@@ -199,14 +199,14 @@ impl Rows {
         Columns { task, scores, clustered, weighted: false, grouped: false }
     }
 
-    fn summary<S: Summary<Params = Columns>>(&self, clustered: bool) -> S {
+    fn summary<S: Summary<Params: From<Columns>>>(&self, clustered: bool) -> S {
         let params = self.columns(clustered);
         let floats = |values: &Vec<f64>| Arc::new(Float64Array::from(values.clone())) as ArrayRef;
         let mut arrays = vec![floats(&self.labels)];
         arrays.extend(self.scores.iter().map(floats));
         arrays.extend(clustered.then(|| Arc::new(UInt64Array::from(self.clusters.clone())) as ArrayRef));
         let mut summary = S::default();
-        summary.update(&params, &arrays).unwrap();
+        summary.update(&params.into(), &arrays).unwrap();
         summary
     }
 

@@ -43,14 +43,14 @@ impl Rows {
         Columns { task, scores: self.scores.len(), clustered, weighted, grouped: false }
     }
 
-    fn summary<S: Summary<Params = Columns>>(&self, columns: &Columns) -> S {
+    fn summary<S: Summary<Params: From<Columns>>>(&self, columns: &Columns) -> S {
         let floats = |values: &Vec<f64>| Arc::new(Float64Array::from(values.clone())) as ArrayRef;
         let mut arrays = vec![floats(&self.labels)];
         arrays.extend(self.scores.iter().map(floats));
         arrays.extend(columns.clustered.then(|| Arc::new(UInt64Array::from(self.clusters.clone())) as ArrayRef));
         arrays.extend(columns.weighted.then(|| floats(&self.weights)));
         let mut summary = S::default();
-        summary.update(columns, &arrays).unwrap();
+        summary.update(&columns.clone().into(), &arrays).unwrap();
         summary
     }
 

@@ -49,7 +49,7 @@ impl Rows {
         arrays.extend(clustered.then(|| Arc::new(UInt64Array::from(self.clusters.clone())) as ArrayRef));
         arrays.extend(weighted.then(|| floats(&self.weights)));
         let mut ranks = Ranks::default();
-        ranks.update(&self.columns(weighted, clustered), &arrays).unwrap();
+        ranks.update(&self.columns(weighted, clustered).into(), &arrays).unwrap();
         ranks
     }
 

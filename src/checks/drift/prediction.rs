@@ -37,6 +37,10 @@ use crate::summaries::{Ranks, Task};
 /// multiplier simulation; the flips have a score interval. A changed decision that stays wrong is impossible with two classes, so
 /// there flips are corrected or broken.
 ///
+/// More than 100,000 distinct tuples of scores are put into at most 30,000 cells, unless rows have weights, entities or
+/// groups. The distance is then that at the cells' ends, and its interval holds the most by which it may be too low, which the
+/// record names `binning_error`.
+///
 /// # Example
 /// ```yaml
 /// - drift.prediction: { against: baseline, max_distance: 0.2, max_flips: 10% }
@@ -95,7 +99,7 @@ impl Check for DriftPrediction {
 
     fn ask(&self, plan: &mut Plan<'_>) -> Result<Asked, Refusal> {
         let rows = Rows::of_both(plan, &self.data)?;
-        let ranks = rows.ranks(plan, &[Grouping::All])?;
+        let ranks = rows.binned(plan, &[Grouping::All])?;
         let decisions = match plan.model().task {
             written::Task::Binary => Some(rows.decisions(plan)?),
             written::Task::Multiclass | written::Task::Regression | written::Task::Ranking => None,
@@ -144,7 +148,7 @@ impl DriftPrediction {
                     Some(Estimate { value: distance.value, low: shared::finite(low), high: shared::finite(high) });
                 evidence.rows = distance.rows;
                 evidence.method = Some(distance.method().to_owned());
-                shared::clustered(evidence, distance.clusters)
+                shared::binned(shared::clustered(evidence, distance.clusters), distance.binning_error)
                     .detail("at_score", distance.at)
                     .detail("seed", asked.seed)
             }

@@ -126,7 +126,7 @@ impl PerformanceMetric {
                 evidence.candidate = Some(shared::estimate(&measurement, level));
                 evidence.rows = measurement.rows;
                 evidence.method = Some(measurement.method.name().to_owned());
-                sample.counted(evidence, measurement.clusters)
+                shared::binned(sample.counted(evidence, measurement.clusters), measurement.binning_error())
             }
         }
     }

@@ -340,7 +340,7 @@ impl Measured {
         evidence.difference = Some(shared::estimate(&self.difference, level));
         evidence.rows = self.difference.rows;
         evidence.method = Some(self.difference.method.name().to_owned());
-        shared::clustered(evidence, self.difference.clusters)
+        shared::binned(shared::clustered(evidence, self.difference.clusters), self.difference.binning_error())
     }
 
     fn row(&self, grouping: &Grouping, searched: usize) -> Value {

@@ -244,7 +244,7 @@ fn compared(
     evidence.difference = Some(shared::estimate(&excess, level));
     evidence.rows = excess.rows;
     evidence.method = Some(excess.method.name().to_owned());
-    Ok(shared::clustered(evidence, excess.clusters))
+    Ok(shared::binned(shared::clustered(evidence, excess.clusters), excess.binning_error()))
 }
 
 fn obstacle(

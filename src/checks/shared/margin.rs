@@ -1,7 +1,7 @@
 //! Margins: how far a candidate may be from its baseline, as tests of contrasts between the two.
 
 use crate::check::Refusal;
-use crate::checks::shared::{Sample, estimate, undecided};
+use crate::checks::shared::{Sample, binned, estimate, undecided};
 use crate::evidence::{Evidence, Finding, Limits, Subject, allowed};
 use crate::plan::Plan;
 use crate::spec::limit::Amount;
@@ -171,7 +171,7 @@ pub(in crate::checks) fn compare(
         evidence.difference = Some(estimate(&difference, level));
         evidence.rows = difference.rows;
         evidence.method = Some(difference.method.name().to_owned());
-        Ok(sample.counted(evidence, difference.clusters))
+        Ok(binned(sample.counted(evidence, difference.clusters), difference.binning_error()))
     };
     compared().unwrap_or_else(|reason| undecided(subject.clone(), margin.limits(), sample.rows(), &reason))
 }
