@@ -22,10 +22,11 @@ pub enum Method {
     /// Tango's score interval of a paired difference of shares. From 30 trials on.
     Tango,
     /// The delta method on means over rows. From 100 rows on; for a loss of which few rows have most, later: 200 for a cost
-    /// and for the log-loss of a sharp model, 500 for deviances and for squares of errors with heavy tails. Differences
+    /// and for the log-loss of a sharp model, 500 for deviances, RMSLE and squares of errors with heavy tails. Differences
     /// from 100. Average precision and the expected calibration error from 1,000.
     Delta,
-    /// The delta method with cluster-robust covariance, and Student's t. From 20 clusters on.
+    /// The delta method with cluster-robust covariance, and Student's t. From 20 clusters on; over the groups of a ranking
+    /// from 100, and a hit rate from 200.
     DeltaClustered,
     /// `DeLong`, `DeLong` and Clarke-Pearson (1988), for one model, on the logit, with Satterthwaite's t. From 20 rows of
     /// each class on.
