@@ -28,8 +28,8 @@ use gates::{Candidate, GATES, Gate, Margin, Promise};
 const REPLICATES: u64 = 10_000;
 /// Replicates of a band, which is itself a simulation: 0.5 %.
 const REPLICATES_OF_BANDS: u64 = 2_000;
-/// Replicates of a bootstrap, which is a longer one: 1.1 %.
-const REPLICATES_OF_BOOTSTRAPS: u64 = 400;
+/// Replicates of a bootstrap, which is a longer one: 1.1 %, and at ten times the smallest size 2.2 %.
+const REPLICATES_OF_BOOTSTRAPS: [u64; 2] = [400, 100];
 /// Replicates of a point of a power curve: it is known to five points at worst.
 const REPLICATES_OF_POWER: u64 = 100;
 /// Rows of a gate, over nineteen slices.
@@ -100,8 +100,9 @@ fn look(text: &str, numbers: &[u64]) {
         if !line.contains(text) {
             continue;
         }
-        let (times, rows) =
-            numbers.split_first().map_or((replicates(case), [].as_slice()), |(first, rest)| (*first, rest));
+        let (times, rows) = numbers
+            .split_first()
+            .map_or((replicates(case, case.smallest), [].as_slice()), |(first, rest)| (*first, rest));
         let sizes = [case.smallest, 10 * case.smallest];
         for &rows in if rows.is_empty() { &sizes } else { rows } {
             let started = Instant::now();
@@ -143,7 +144,7 @@ fn measure_new() {
     for number in order {
         if found[number].is_none() {
             let (case, rows) = &table[number];
-            let measured = to_json(&interval(case, case.truth(), *rows, replicates(case)));
+            let measured = to_json(&interval(case, case.truth(), *rows, replicates(case, *rows)));
             eprintln!("{} of {}, {rows} rows: {}", case.method, case.asked, measured["share"]);
             found[number] = Some(measured);
             // Saved each time, since it takes an hour.
@@ -189,7 +190,7 @@ fn intervals() -> Vec<Interval> {
     for case in &cases::cases() {
         let (started, truth) = (Instant::now(), case.truth());
         for rows in [case.smallest, 10 * case.smallest] {
-            found.push(interval(case, truth, rows, replicates(case)));
+            found.push(interval(case, truth, rows, replicates(case, rows)));
         }
         eprintln!("{} of {}: {:.1} s", case.method, case.asked, started.elapsed().as_secs_f64());
     }
@@ -216,9 +217,9 @@ fn interval(case: &Case, truth: f64, rows: u64, replicates: u64) -> Interval {
     }
 }
 
-fn replicates(case: &Case) -> u64 {
+fn replicates(case: &Case, rows: u64) -> u64 {
     match case.method {
-        "bootstrap" | "bootstrap-clustered" => REPLICATES_OF_BOOTSTRAPS,
+        "bootstrap" | "bootstrap-clustered" => REPLICATES_OF_BOOTSTRAPS[usize::from(rows > case.smallest)],
         "simulated-band" => REPLICATES_OF_BANDS,
         _ => REPLICATES,
     }

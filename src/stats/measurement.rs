@@ -19,7 +19,7 @@ pub enum Method {
     Wilson,
     /// Clopper and Pearson's exact interval of a share, for any number of trials.
     ClopperPearson,
-    /// Tango's score interval of a paired difference of shares. From 30 trials on.
+    /// Tango's score interval of a paired difference of shares. From 100 rows, 30 of them in the share, on.
     Tango,
     /// The delta method on means over rows. From 100 rows on; for a loss of which few rows have most, later: 200 for a cost
     /// and for the log-loss of a sharp model, 500 for deviances, RMSLE and squares of errors with heavy tails. Differences
