@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod condition;
 pub mod functions;
 mod group;
+mod memory;
 mod relation;
 pub mod scored;
 pub mod session;
@@ -28,6 +29,7 @@ mod view;
 
 pub use cache::{CHECKED, Cache, MOST_BYTES, Refused, Used};
 pub use functions::Progress;
+pub use memory::Memory;
 
 use cache::Held;
 use view::View;
@@ -35,8 +37,18 @@ use view::View;
 /// Answers everything that the plan asks and has no answer yet.
 ///
 /// # Errors
-/// When data cannot be read, a model cannot score, or a summary cannot take in its columns.
+/// When data cannot be read, a model cannot score, a summary cannot take in its columns, or memory does not suffice.
 pub async fn answer(
+    context: &SessionContext,
+    target: &Target,
+    plan: &Plan<'_>,
+    cache: Option<&Cache>,
+    progress: &Arc<Progress>,
+) -> Result<Answers> {
+    answers(context, target, plan, cache, progress).await.map_err(memory::remedied)
+}
+
+async fn answers(
     context: &SessionContext,
     target: &Target,
     plan: &Plan<'_>,

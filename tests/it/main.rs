@@ -15,6 +15,7 @@ mod github;
 mod injection;
 mod judgement;
 mod laws;
+mod memory;
 mod multiclass;
 mod onnx;
 mod scored;
