@@ -22,6 +22,7 @@ mod memory;
 mod relation;
 pub mod scored;
 pub mod session;
+mod stability;
 mod summarise;
 mod table;
 mod udaf;
@@ -30,6 +31,7 @@ mod view;
 pub use cache::{CHECKED, Cache, MOST_BYTES, Refused, Used};
 pub use functions::Progress;
 pub use memory::Memory;
+pub use stability::unstable;
 
 use cache::Held;
 use view::View;

@@ -94,7 +94,8 @@ pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Res
     let curves = curves::ask(&mut prepared.plan)?;
     let (stated, answers) = state(&target, &mut prepared, options.cache.as_deref(), progress).await?;
     statements.extend(stated);
-    let record = Record::new(&target, &selection.suite, base, statements);
+    let mut record = Record::new(&target, &selection.suite, base, statements);
+    record.inputs.mark(engine::unstable(&target, &prepared.plan).await?);
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
 }
 

@@ -194,4 +194,5 @@ checks:
     );
     let record = the_same_in_every_way(&spec, &flights(9_001)).await;
     assert_eq!(record["claims"][0]["rows"], 9_001);
+    assert!(["baseline", "candidate"].iter().all(|model| record["inputs"][model].get("unstable").is_none()));
 }
