@@ -87,13 +87,13 @@ fn joins_of_more_than_fits_give_the_same_bytes() {
     let gate = gate();
     let (done, record) = run(gate.path(), &["--threads", "2"]);
     assert!(!record.is_empty(), "{}", said(&done));
-    for (threads, memory) in [("2", "16MiB"), ("8", "32MiB")] {
+    for (threads, memory) in [("2", "24MiB"), ("8", "48MiB")] {
         let (done, limited) = run(gate.path(), &["--memory", memory, "--threads", threads]);
         assert!(limited == record, "{threads} threads: {}", said(&done));
     }
     // It was put into files: without a place for them nothing is judged.
     let nowhere = gate.path().join("nowhere");
-    let (done, record) = run_beside(gate.path(), &nowhere, &["--memory", "16MiB", "--threads", "2"]);
+    let (done, record) = run_beside(gate.path(), &nowhere, &["--memory", "24MiB", "--threads", "2"]);
     assert_eq!((done.status.code(), record.len()), (Some(2), 0), "{}", said(&done));
     assert!(said(&done).contains("nowhere"), "{}", said(&done));
 }
