@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::evidence::{Estimate, Finding, Limits, Standing, Subject};
+use crate::score::Judged;
+use crate::score::onnx::stability::Unstable;
 use crate::spec::change::Change;
 use crate::spec::written::{Model, Policy};
 use crate::target::{Side, Target};
@@ -103,6 +105,10 @@ pub struct Source {
     pub source: String,
     /// The digest; `null` for scores that are a column of the data, whose digest covers them.
     pub sha256: Option<String>,
+    /// What differed when the model scored its first rows again in other batches; absent where no bit did. Such scores, and
+    /// what follows from them, may differ in their last digits from run to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstable: Option<Unstable>,
 }
 
 /// A dataset with its digest.
@@ -218,11 +224,18 @@ impl Record {
 }
 
 impl Inputs {
+    /// Says which models do not give a row the same score in any batch.
+    pub fn mark(&mut self, mut unstable: BTreeMap<Side, Unstable>) {
+        self.candidate.unstable = unstable.remove(&Side::Candidate);
+        if let Some(baseline) = &mut self.baseline {
+            baseline.unstable = unstable.remove(&Side::Baseline);
+        }
+    }
+
     fn of(target: &Target) -> Self {
         let spec = File { path: target.spec.path.display().to_string(), sha256: target.spec.sha256.clone() };
-        let source = |side| {
-            target.judged(side).map(|judged| Source { source: judged.source.clone(), sha256: judged.sha256.clone() })
-        };
+        let source =
+            |judged: &Judged| Source { source: judged.source.clone(), sha256: judged.sha256.clone(), unstable: None };
         let data = target.datasets.values().map(|data| Rows {
             name: data.name.clone(),
             rows: data.rows,
@@ -230,8 +243,8 @@ impl Inputs {
         });
         Self {
             spec,
-            candidate: Source { source: target.candidate.source.clone(), sha256: target.candidate.sha256.clone() },
-            baseline: source(Side::Baseline),
+            candidate: source(&target.candidate),
+            baseline: target.baseline.as_ref().map(source),
             data: data.collect(),
         }
     }
