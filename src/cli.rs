@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::deliver::{files, runner};
 use crate::engine::{self, Cache, MOST_BYTES, Progress, session};
-use crate::gate::{self, Options};
+use crate::gate::{self, Options, Reaches};
 use crate::report::plan::View;
 use crate::report::{curves, render};
 use crate::spec::Spec;
@@ -105,8 +105,8 @@ struct TargetArguments {
     /// The suite; without it `check-in`, or the only one there is.
     #[arg(long)]
     suite: Option<String>,
-    /// Judge this model instead of the spec's: an ONNX file, a Parquet file of predictions, `column:NAME`, or
-    /// `columns:NAME,NAME,NAME`.
+    /// Judge this model instead of the spec's: the source of an ONNX file or of a Parquet file of predictions, `column:NAME`,
+    /// or `columns:NAME,NAME,NAME`.
     #[arg(long, value_name = "MODEL")]
     candidate: Option<String>,
     /// Compare with this model instead of the spec's.
@@ -115,11 +115,11 @@ struct TargetArguments {
     /// The number of threads; without it, one for each processor. The result is the same for any number.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Keep the scores of models in this folder and take them from there in the next run; without it, `MODELGATE_CACHE`, and
-    /// without that, nothing is kept. The result is the same.
+    /// Keep the scores of models and what was fetched in this folder and take them from there in the next run; without it,
+    /// `MODELGATE_CACHE`, and without that, nothing is kept. The result is the same.
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// How large the folder of scores may become, in MiB; what was not used for longest is removed first.
+    /// How large that folder may become, in MiB; what was not used for longest is removed first.
     #[arg(long, value_name = "MIB", default_value_t = MOST_BYTES >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     cache_size: u64,
 }
@@ -248,7 +248,13 @@ fn validate(spec: &Path) -> Result<ExitCode> {
 }
 
 fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
-    let (target, selection) = gate::open(Spec::read(spec)?, options)?;
+    let (spec, progress) = (Spec::read(spec)?, Arc::new(Progress::default()));
+    let reaches = Reaches::default();
+    let opened = gate::open(spec, &reaches, options, &progress);
+    let (target, selection) = match wait(options.threads, scored(&progress), opened)? {
+        Ok(opened) => opened,
+        Err(cancelled) => return Ok(cancelled),
+    };
     let suite = selection.suite.clone();
     let mut prepared = gate::prepare(&target, selection.entries, session::open(options.threads))?;
     curves::ask(&mut prepared.plan)?;
@@ -261,7 +267,7 @@ fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     if no_data {
         return print(&render::plan(&suite, &view)?);
     }
-    let (cache, progress) = (options.cache.as_deref(), Arc::new(Progress::default()));
+    let cache = options.cache.as_deref();
     match wait(options.threads, scored(&progress), gate::state(&target, &mut prepared, cache, &progress))? {
         Ok((statements, _)) => {
             warn_of_refused(cache)?;

@@ -8,10 +8,12 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::artifact::world::Found;
 use crate::evidence::{Estimate, Finding, Limits, Standing, Subject};
+use crate::score::Judged;
 use crate::spec::change::Change;
 use crate::spec::written::{Model, Policy};
-use crate::target::{Side, Target};
+use crate::target::Target;
 use crate::verdict::{self, Claim, Statement, Verdict};
 
 /// The record of a run.
@@ -103,6 +105,9 @@ pub struct Source {
     pub source: String,
     /// The digest; `null` for scores that are a column of the data, whose digest covers them.
     pub sha256: Option<String>,
+    /// The files that were found elsewhere, and as which version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
 }
 
 /// A dataset with its digest.
@@ -114,6 +119,9 @@ pub struct Rows {
     pub rows: u64,
     /// The digest of its files.
     pub sha256: String,
+    /// The files that were found elsewhere, and as which version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
 }
 
 /// One claim.
@@ -220,18 +228,21 @@ impl Record {
 impl Inputs {
     fn of(target: &Target) -> Self {
         let spec = File { path: target.spec.path.display().to_string(), sha256: target.spec.sha256.clone() };
-        let source = |side| {
-            target.judged(side).map(|judged| Source { source: judged.source.clone(), sha256: judged.sha256.clone() })
+        let source = |judged: &Judged| Source {
+            source: judged.source.clone(),
+            sha256: judged.sha256.clone(),
+            found: judged.found.clone(),
         };
         let data = target.datasets.values().map(|data| Rows {
             name: data.name.clone(),
             rows: data.rows,
             sha256: data.sha256.clone(),
+            found: data.found.clone(),
         });
         Self {
             spec,
-            candidate: Source { source: target.candidate.source.clone(), sha256: target.candidate.sha256.clone() },
-            baseline: source(Side::Baseline),
+            candidate: source(&target.candidate),
+            baseline: target.baseline.as_ref().map(source),
             data: data.collect(),
         }
     }

@@ -19,6 +19,7 @@ mod multiclass;
 mod onnx;
 mod scored;
 mod slices;
+mod sources;
 mod statistics;
 mod statistics_binary;
 mod statistics_multiclass;
