@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::check::Refusal;
 use crate::engine::Progress;
 use crate::engine::scored::{self, Scored};
-use crate::engine::session;
+use crate::engine::session::{self, Settings};
 use crate::evidence::{Estimate, Finding};
 use crate::gate::{self, Reaches};
 use crate::plan::{Ask, Input, Plan};
@@ -227,7 +227,7 @@ pub async fn run(spec: Spec, options: &Options, advance: &Arc<Advance>) -> Resul
          for binary models, regressions and rankings"
     );
     // Problems of the spec are problems of the spec here too, and not checks that are left out.
-    gate::prepare(&target, selection.entries, session::open(options.run.threads))?;
+    gate::prepare(&target, selection.entries, session::open(&options.run.session))?;
     let inputs = Record::new(&target, &selection.suite, None, Vec::new()).inputs;
     let folder = TempDir::new().context("no temporary folder for the scores")?;
     let (bench, left_out) = Bench::new(target, selection.suite, options, &folder, &advance.scoring).await?;
@@ -315,7 +315,7 @@ struct Bench {
     pool: Arc<[f64]>,
     splits: u64,
     seed: String,
-    threads: usize,
+    session: Settings,
 }
 
 /// What came of one split.
@@ -334,30 +334,30 @@ impl Bench {
         progress: &Arc<Progress>,
     ) -> Result<(Self, Vec<LeftOut>)> {
         let seed = format!("{}/calibrate/{}", target.spec.written.model.name, options.seed);
-        let threads = options.run.threads;
+        let session = &options.run.session;
         let fixed = Candidate::Exchanged.target(&target.spec, target.datasets.clone(), 0, &Arc::from([]));
         let (judging, left_out) = judgeable(&fixed, &suite)?;
         ensure!(!judging.is_empty(), "no check of suite `{suite}` compares scores: there is nothing to calibrate");
         let (cache, mut scored) = (options.run.cache.as_deref(), Vec::new());
         for dataset in datasets(&fixed.spec, &suite, &judging)? {
             let (dataset, seed) = (target.dataset(&dataset)?, random::seed(&[&seed, "parts"]));
-            scored.push(scored::write(&target, dataset, seed, threads, folder.path(), cache, progress).await?);
+            scored.push(scored::write(&target, dataset, seed, session, folder.path(), cache, progress).await?);
         }
         let mut pool = scored.iter().flat_map(|scored| scored.pool.iter().copied()).collect::<Vec<f64>>();
         pool.sort_by(f64::total_cmp);
-        let (splits, pool) = (options.splits, pool.into());
-        Ok((Self { spec: target.spec, suite, judging, scored, pool, splits, seed, threads }, left_out))
+        let (splits, pool, session) = (options.splits, pool.into(), session.clone());
+        Ok((Self { spec: target.spec, suite, judging, scored, pool, splits, seed, session }, left_out))
     }
 
     /// Judges one kind of candidate as often as there are splits.
     async fn trial(self: &Arc<Self>, candidate: Candidate, advance: &Arc<Advance>) -> Result<Trial> {
         let beyond = Arc::new(self.beyond(candidate, &advance.scoring).await?);
         let mut workers = JoinSet::new();
-        for first in 0..self.threads as u64 {
+        for first in 0..self.session.threads as u64 {
             let (bench, beyond, advance) = (Arc::clone(self), Arc::clone(&beyond), Arc::clone(advance));
             workers.spawn(async move {
                 let mut judged = Vec::new();
-                for split in (first..bench.splits).step_by(bench.threads) {
+                for split in (first..bench.splits).step_by(bench.session.threads) {
                     judged.push((split, bench.split(candidate, split, &beyond, &advance.scoring).await?));
                     advance.judged.fetch_add(1, Ordering::Relaxed);
                 }
@@ -390,7 +390,7 @@ impl Bench {
     async fn statements(&self, target: &Target, progress: &Arc<Progress>) -> Result<Vec<Statement>> {
         let entries = target.spec.select(Some(&self.suite))?.entries.into_iter().enumerate();
         let entries = entries.filter(|(place, _)| self.judging.contains(place)).map(|(_, entry)| entry).collect();
-        let mut prepared = gate::prepare(target, entries, session::open(1))?;
+        let mut prepared = gate::prepare(target, entries, session::open(&self.session.on(1)))?;
         Ok(gate::state(target, &mut prepared, None, progress).await?.0)
     }
 

@@ -12,7 +12,8 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::deliver::{files, runner};
-use crate::engine::{self, Cache, MOST_BYTES, Progress, session};
+use crate::engine::session::{self, Settings};
+use crate::engine::{self, Cache, MOST_BYTES, Memory, Progress};
 use crate::gate::{self, Options, Reaches};
 use crate::report::plan::View;
 use crate::report::{curves, render};
@@ -51,7 +52,7 @@ enum Command {
         out: PathBuf,
         /// Compute on the cluster of this scheduler, such as `df://host:50050`, which sees the data and the models at the same
         /// paths. `--threads` says into how many parts the work is cut; without it, into 16.
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "URL", conflicts_with = "memory")]
         cluster: Option<String>,
     },
     /// Judge as a step of GitHub Actions: the event, the inputs and the token come from the runner.
@@ -115,6 +116,10 @@ struct TargetArguments {
     /// The number of threads; without it, one for each processor. The result is the same for any number.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// How much memory sorts, joins, groups and summaries may take together, such as `512MiB` or `4GB`; what is more is put
+    /// into temporary files, and what cannot be is an error. Without it, what there is. The result is the same.
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Memory>,
     /// Keep the scores of models and what was fetched in this folder and take them from there in the next run; without it,
     /// `MODELGATE_CACHE`, and without that, nothing is kept. The result is the same.
     #[arg(long, value_name = "DIR")]
@@ -126,12 +131,12 @@ struct TargetArguments {
 
 impl TargetArguments {
     fn options(&self) -> Result<Options> {
-        let Self { spec: _, suite, candidate, baseline, threads, cache, cache_size } = self.clone();
+        let Self { spec: _, suite, candidate, baseline, threads, memory, cache, cache_size } = self.clone();
         let from_environment = || std::env::var_os("MODELGATE_CACHE").filter(|folder| !folder.is_empty());
         let cache = cache.or_else(|| from_environment().map(PathBuf::from));
         let cache = cache.map(|folder| Cache::open(&folder, cache_size << 20)).transpose()?.map(Arc::new);
-        let threads = threads.map_or_else(processors, usize::from);
-        Ok(Options { suite, candidate, baseline, threads, cluster: None, cache })
+        let session = Settings { memory, ..Settings::threads(threads.map_or_else(processors, usize::from)) };
+        Ok(Options { suite, candidate, baseline, session, cluster: None, cache })
     }
 
     /// The options of a run that a cluster may compute. Executors do not see the scores that are kept here.
@@ -140,7 +145,8 @@ impl TargetArguments {
         if cluster.is_none() {
             return Ok(options);
         }
-        Ok(Options { threads: self.threads.map_or(PARTS, usize::from), cluster, cache: None, ..options })
+        let session = Settings::threads(self.threads.map_or(PARTS, usize::from));
+        Ok(Options { session, cluster, cache: None, ..options })
     }
 }
 
@@ -176,12 +182,12 @@ fn run(spec: &Path, options: &Options, out: &Path) -> Result<ExitCode> {
     files::clear(out)?;
     let case = Spec::read(spec)?.into();
     let progress = Arc::new(Progress::default());
-    let report = match wait(options.threads, scored(&progress), gate::run(case, options, &progress))? {
+    let report = match wait(options.session.threads, scored(&progress), gate::run(case, options, &progress))? {
         Ok(report) => report,
         Err(cancelled) => return Ok(cancelled),
     };
     let cache = options.cache.as_deref();
-    let written = files::write(out, &report, &files::Circumstances::of(options.threads, cache, started))?;
+    let written = files::write(out, &report, &files::Circumstances::of(options.session.threads, cache, started))?;
     warn_of_refused(cache)?;
     print(&render::terminal(&report, &written)?)?;
     Ok(ExitCode::from(report.record.verdict.exit_code()))
@@ -251,15 +257,15 @@ fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     let (spec, progress) = (Spec::read(spec)?, Arc::new(Progress::default()));
     let reaches = Reaches::default();
     let opened = gate::open(spec, &reaches, options, &progress);
-    let (target, selection) = match wait(options.threads, scored(&progress), opened)? {
+    let (target, selection) = match wait(options.session.threads, scored(&progress), opened)? {
         Ok(opened) => opened,
         Err(cancelled) => return Ok(cancelled),
     };
     let suite = selection.suite.clone();
-    let mut prepared = gate::prepare(&target, selection.entries, session::open(options.threads))?;
+    let mut prepared = gate::prepare(&target, selection.entries, session::open(&options.session))?;
     curves::ask(&mut prepared.plan)?;
     let columns = engine::columns(&prepared.context, &target, &prepared.plan);
-    let columns = match wait(options.threads, String::new, columns)? {
+    let columns = match wait(options.session.threads, String::new, columns)? {
         Ok(columns) => columns,
         Err(cancelled) => return Ok(cancelled),
     };
@@ -268,7 +274,7 @@ fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
         return print(&render::plan(&suite, &view)?);
     }
     let cache = options.cache.as_deref();
-    match wait(options.threads, scored(&progress), gate::state(&target, &mut prepared, cache, &progress))? {
+    match wait(options.session.threads, scored(&progress), gate::state(&target, &mut prepared, cache, &progress))? {
         Ok((statements, _)) => {
             warn_of_refused(cache)?;
             print(&render::plan(&suite, &view.measured(&statements, &target.spec.written.policy))?)

@@ -18,9 +18,11 @@ pub mod cluster;
 pub mod condition;
 pub mod functions;
 mod group;
+mod memory;
 mod relation;
 pub mod scored;
 pub mod session;
+mod stability;
 mod summarise;
 mod table;
 mod udaf;
@@ -28,6 +30,8 @@ mod view;
 
 pub use cache::{CHECKED, Cache, MOST_BYTES, Refused, Used};
 pub use functions::Progress;
+pub use memory::Memory;
+pub use stability::unstable;
 
 use cache::Held;
 use view::View;
@@ -35,8 +39,18 @@ use view::View;
 /// Answers everything that the plan asks and has no answer yet.
 ///
 /// # Errors
-/// When data cannot be read, a model cannot score, or a summary cannot take in its columns.
+/// When data cannot be read, a model cannot score, a summary cannot take in its columns, or memory does not suffice.
 pub async fn answer(
+    context: &SessionContext,
+    target: &Target,
+    plan: &Plan<'_>,
+    cache: Option<&Cache>,
+    progress: &Arc<Progress>,
+) -> Result<Answers> {
+    answers(context, target, plan, cache, progress).await.map_err(memory::remedied)
+}
+
+async fn answers(
     context: &SessionContext,
     target: &Target,
     plan: &Plan<'_>,

@@ -11,6 +11,7 @@ use crate::answers::Answers;
 use crate::artifact::reach::Reach;
 use crate::artifact::world::{Shelf, World};
 use crate::check::{Asked, Refusal};
+use crate::engine::session::{self, Settings};
 use crate::engine::{self, Cache, Progress};
 use crate::plan::{Ask, Expression, Plan};
 use crate::record::{Base, Record};
@@ -62,8 +63,8 @@ pub struct Options {
     pub candidate: Option<String>,
     /// Compares with this model instead of the spec's baseline.
     pub baseline: Option<String>,
-    /// The number of threads; on a cluster, that of the parts that the work is cut into.
-    pub threads: usize,
+    /// How sessions work.
+    pub session: Settings,
     /// Where scores are kept from run to run.
     pub cache: Option<Arc<Cache>>,
     /// The scheduler of the cluster that computes, such as `df://host:50050`; without one, this process does.
@@ -101,12 +102,13 @@ pub struct Pending {
 pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Result<Report> {
     let Case { spec, base, mut statements, reaches } = case;
     let (target, selection) = open(spec, &reaches, options, progress).await?;
-    let context = engine::session::open_on(options.cluster.as_deref(), options.threads).await?;
+    let context = session::open_on(options.cluster.as_deref(), &options.session).await?;
     let mut prepared = prepare(&target, selection.entries, context)?;
     let curves = curves::ask(&mut prepared.plan)?;
     let (stated, answers) = state(&target, &mut prepared, options.cache.as_deref(), progress).await?;
     statements.extend(stated);
-    let record = Record::new(&target, &selection.suite, base, statements);
+    let mut record = Record::new(&target, &selection.suite, base, statements);
+    record.inputs.mark(engine::unstable(&target, &prepared.plan).await?);
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
 }
 

@@ -11,9 +11,10 @@ use serde_json::Value;
 use crate::artifact::world::Found;
 use crate::evidence::{Estimate, Finding, Limits, Standing, Subject};
 use crate::score::Judged;
+use crate::score::onnx::stability::Unstable;
 use crate::spec::change::Change;
 use crate::spec::written::{Model, Policy};
-use crate::target::Target;
+use crate::target::{Side, Target};
 use crate::verdict::{self, Claim, Statement, Verdict};
 
 /// The record of a run.
@@ -108,6 +109,10 @@ pub struct Source {
     /// The files that were found elsewhere, and as which version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<Found>,
+    /// What differed when the model scored its first rows again in other batches; absent where no bit did. Such scores, and
+    /// what follows from them, may differ in their last digits from run to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstable: Option<Unstable>,
 }
 
 /// A dataset with its digest.
@@ -226,12 +231,21 @@ impl Record {
 }
 
 impl Inputs {
+    /// Says which models do not give a row the same score in any batch.
+    pub fn mark(&mut self, mut unstable: BTreeMap<Side, Unstable>) {
+        self.candidate.unstable = unstable.remove(&Side::Candidate);
+        if let Some(baseline) = &mut self.baseline {
+            baseline.unstable = unstable.remove(&Side::Baseline);
+        }
+    }
+
     fn of(target: &Target) -> Self {
         let spec = File { path: target.spec.path.display().to_string(), sha256: target.spec.sha256.clone() };
         let source = |judged: &Judged| Source {
             source: judged.source.clone(),
             sha256: judged.sha256.clone(),
             found: judged.found.clone(),
+            unstable: None,
         };
         let data = target.datasets.values().map(|data| Rows {
             name: data.name.clone(),

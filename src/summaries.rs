@@ -3,6 +3,7 @@
 //! To add one: write the file, name it here, and name its type in [`for_every_summary`](crate::for_every_summary).
 //! The law tests and the engine's registration follow from that list.
 
+pub mod cells;
 pub mod exact_sum;
 pub mod frequencies;
 pub mod grid;
@@ -20,11 +21,12 @@ pub mod term;
 pub mod total_order;
 pub mod wire;
 
+pub use cells::Budget;
 pub use frequencies::Frequencies;
 pub use moments::Moments;
 pub use presence::Presence;
 pub use quantiles::Quantiles;
-pub use ranks::{Budget, RankParams, Ranks};
+pub use ranks::{RankParams, Ranks};
 pub use regions::Regions;
 pub use rows::{Columns, RowCounts, Task, Threshold};
 pub use spread::{Spread, SpreadParams};

@@ -62,6 +62,18 @@ struct Interval {
     coverage: Coverage,
 }
 
+#[derive(Serialize, Default)]
+struct Together {
+    method: String,
+    /// How many times the smallest size there are.
+    times: u64,
+    cases: u64,
+    given: u64,
+    covered: u64,
+    share: f64,
+    error: f64,
+}
+
 #[derive(Serialize)]
 struct Judged {
     gate: &'static str,
@@ -170,7 +182,7 @@ fn save(results: &Json) {
     let mut environment = Environment::new();
     environment.set_syntax(syntax);
     environment.add_filter("percent", |share: f64| format!("{:.1}", 100.0 * share));
-    let shown = context! { results => Value::from(Serde(results)) };
+    let shown = context! { results => Value::from(Serde(results)), methods => Value::from(Serde(methods(results))) };
     write(&bench.join("COVERAGE.md"), &environment.render_str(&written, shown).expect("the template fits"));
     let power: Vec<Power> = serde_json::from_value(results["power"].clone()).expect("power is there");
     let curve = |of: fn(&Verdicts) -> u64| lines(&power, of);
@@ -179,6 +191,27 @@ fn save(results: &Json) {
     let across = "true loss of ROC AUC; 0.01 is allowed";
     write(&bench.join("power-fails.svg"), &chart::shares("How often the gate fails", across, &fails));
     write(&bench.join("power-held.svg"), &chart::shares("How often the gate does not let through", across, &held));
+}
+
+/// All intervals of each method together, at their smallest sizes and at ten times these.
+fn methods(results: &Json) -> Vec<Together> {
+    let mut found = Vec::<Together>::new();
+    for one in results["intervals"].as_array().into_iter().flatten() {
+        let number = |name: &str| one[name].as_u64().expect("a number");
+        let (method, times) = (one["method"].as_str().expect("a method"), number("rows") / number("smallest"));
+        let place = found.iter().position(|known| known.method == method && known.times == times);
+        let place = place.unwrap_or_else(|| {
+            found.push(Together { method: method.to_owned(), times, ..Together::default() });
+            found.len() - 1
+        });
+        let together = &mut found[place];
+        together.cases += 1;
+        together.given += number("given");
+        together.covered += number("covered");
+        together.share = together.covered as f64 / together.given as f64;
+        together.error = (together.share * (1.0 - together.share) / together.given as f64).sqrt();
+    }
+    found
 }
 
 fn write(path: &PathBuf, text: &str) {

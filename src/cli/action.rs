@@ -16,6 +16,7 @@ use crate::deliver::event::{Event, Trigger};
 use crate::deliver::inputs::Inputs;
 use crate::deliver::policy::{self, Judging, Lines, Workspace};
 use crate::deliver::{Desk, Message, Subject, files, runner};
+use crate::engine::session::Settings;
 use crate::engine::{Cache, MOST_BYTES, Progress};
 use crate::gate::{self, Case, Options};
 use crate::report::{Report, render};
@@ -173,10 +174,10 @@ impl Step<'_> {
     }
 
     async fn run(&self, case: Case, suite: &str) -> Result<Report> {
-        let Inputs { candidate, baseline, threads, .. } = self.inputs.clone();
-        let threads = threads.unwrap_or_else(processors);
+        let Inputs { candidate, baseline, threads, memory, .. } = self.inputs.clone();
+        let session = Settings { memory, ..Settings::threads(threads.unwrap_or_else(processors)) };
         let cache = self.cache.clone();
-        let options = Options { suite: Some(suite.to_owned()), candidate, baseline, threads, cluster: None, cache };
+        let options = Options { suite: Some(suite.to_owned()), candidate, baseline, session, cluster: None, cache };
         let handle = tokio::runtime::Handle::current();
         // On a thread of its own, so that a signal is heard while files are read.
         let judging = tokio::task::spawn_blocking(move || {

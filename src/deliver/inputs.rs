@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::environment::Environment;
 use super::event::Event;
+use crate::engine::Memory;
 
 /// The time for talking to GitHub, unless given.
 const PUBLISH_SECONDS: u64 = 120;
@@ -24,6 +25,8 @@ pub struct Inputs {
     pub baseline: Option<String>,
     /// The number of threads.
     pub threads: Option<usize>,
+    /// What the engine may hold in memory.
+    pub memory: Option<Memory>,
     /// The folder of the scores that are kept from run to run.
     pub cache: Option<PathBuf>,
     /// The folder of the reports.
@@ -69,6 +72,7 @@ impl Inputs {
     pub fn read(environment: &Environment, event: &Event) -> Result<Self> {
         let given = |id: &str| environment.input(id).map(str::to_owned).or_else(|| event.inputs.get(id).cloned());
         let threads = environment.number("threads")?.map(usize::try_from).transpose()?;
+        let memory = environment.input("memory").map(str::parse).transpose().context("the input `memory`")?;
         let seconds = environment.number("publish_seconds")?.unwrap_or(PUBLISH_SECONDS);
         let token = environment.input("token").or_else(|| environment.get("GITHUB_TOKEN"));
         let cache = environment.input("cache").or_else(|| environment.get("MODELGATE_CACHE"));
@@ -78,6 +82,7 @@ impl Inputs {
             candidate: given("candidate"),
             baseline: given("baseline"),
             threads,
+            memory,
             cache: cache.map(PathBuf::from),
             out: environment.input("out").unwrap_or(".modelgate").into(),
             token: token.map(str::to_owned),

@@ -15,7 +15,8 @@ use datafusion::logical_expr::{Expr, cast, ident, lit};
 
 use super::cache::{Cache, Held};
 use super::functions::{Progress, Uniform};
-use super::session;
+use super::memory;
+use super::session::{self, Settings};
 use super::view::{self, View};
 use crate::plan::Input;
 use crate::target::{Dataset, Side, Target, parquet_facts};
@@ -56,7 +57,7 @@ pub async fn write(
     target: &Target,
     dataset: &Dataset,
     seed: u64,
-    threads: usize,
+    session: &Settings,
     folder: &Path,
     cache: Option<&Cache>,
     progress: &Arc<Progress>,
@@ -67,7 +68,7 @@ pub async fn write(
     let held = match cache {
         Some(cache) => {
             let inputs = scores.iter().map(|(score, _)| score);
-            cache.hold(&session::open(threads), target, dataset, inputs, progress).await?
+            cache.hold(&session::open(session), target, dataset, inputs, progress).await?
         }
         None => Held::default(),
     };
@@ -77,22 +78,24 @@ pub async fn write(
         columns.push(view.input(score)?.alias(*name));
     }
     let key = |column: &String| coalesce(vec![view::key(column), lit(0_u64)]);
-    // Without an id, a row is known by its place, and places must not depend on threads.
-    let (row, threads) = match &roles.id {
-        Some(id) => (key(id), threads),
-        None => (cast(row_number(), DataType::UInt64), 1),
+    // Without an id, a row is known by its place, and places must not depend on threads. Nothing is joined then, which is
+    // all that a limit of memory is for here, and on which it would put a second thread.
+    let (row, session) = match &roles.id {
+        Some(id) => (key(id), session.clone()),
+        None => (cast(row_number(), DataType::UInt64), Settings { threads: 1, memory: None, ..*session }),
     };
     columns.push(row.alias(ROW));
     let unit = roles.entity.as_ref().map_or_else(|| ident(ROW), key);
     let drawn = Uniform::function().call(vec![ident(UNIT), lit(seed), lit(0_u64)]);
     let part = cast(cast(drawn * lit(PARTS as f64), DataType::UInt64), DataType::Utf8);
 
-    let context = session::open(threads);
+    let context = session::open(&session);
     let rows = view.rows(&context).await?.select(columns)?.with_column(UNIT, unit)?.with_column(PART, part)?;
     let to = folder.join(&dataset.name);
     let path = to.to_str().context("a path is not in UTF-8")?;
     let by_part = DataFrameWriteOptions::new().with_partition_by(vec![PART.to_owned()]);
-    rows.write_parquet(&format!("{path}/"), by_part, None).await?;
+    let written = rows.write_parquet(&format!("{path}/"), by_part, None).await;
+    written.map_err(|error| memory::remedied(error.into()))?;
 
     let parts = parts(&to)?;
     let files = parts.concat();
@@ -114,7 +117,7 @@ fn parts(folder: &Path) -> Result<Vec<Vec<PathBuf>>> {
 }
 
 async fn pool(files: &[PathBuf]) -> Result<Arc<[f64]>> {
-    let rows = session::read(&session::open(1), files).await?.select(vec![ident(BASELINE)])?;
+    let rows = session::read(&session::open(&Settings::default()), files).await?.select(vec![ident(BASELINE)])?;
     let mut scores = Vec::new();
     for batch in rows.collect().await? {
         scores.extend(batch.column(0).as_primitive::<Float64Type>().iter().flatten());

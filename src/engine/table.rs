@@ -59,6 +59,12 @@ impl Table {
         self.groups.len()
     }
 
+    /// About how many bytes it takes: a group's numbers, and its part of what they are looked up in.
+    pub(super) fn size(&self) -> usize {
+        let group = size_of::<Vec<u32>>() + 64 * (1 + self.columns.len());
+        self.groups.len() * group
+    }
+
     /// The groups of so many rows, by their key columns.
     pub(super) fn parts(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Parts> {
         if columns.is_empty() {

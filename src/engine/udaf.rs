@@ -144,6 +144,8 @@ struct Answering {
     tables: Vec<Table>,
     /// One for each question.
     answers: Vec<Box<dyn Answer>>,
+    /// The most bytes that all of this took so far.
+    most: usize,
 }
 
 impl Answering {
@@ -151,7 +153,7 @@ impl Answering {
         let table = |keys: &Keys| Table::new(if *keys == Keys::Condition { 0 } else { keys.columns() });
         let tables = questions.groupings.iter().map(table).collect();
         let answers = questions.questions.iter().map(answer).collect::<anyhow::Result<_>>()?;
-        Ok(Self { questions, tables, answers })
+        Ok(Self { questions, tables, answers, most: 0 })
     }
 
     fn update(&mut self, arguments: &[ArrayRef]) -> anyhow::Result<()> {
@@ -201,6 +203,12 @@ impl Answering {
             }
         }
         Ok(())
+    }
+
+    fn weigh(&mut self) {
+        let answers = self.answers.iter().map(|answer| answer.size()).sum::<usize>();
+        let tables = self.tables.iter().map(Table::size).sum::<usize>();
+        self.most = self.most.max(size_of::<Self>() + answers + tables);
     }
 
     /// Makes what is asked of all rows from the groups.
@@ -257,7 +265,9 @@ impl Questions {
 
 impl Accumulator for Answering {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.update(values).map_err(external)
+        self.update(values).map_err(external)?;
+        self.weigh();
+        Ok(())
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
@@ -265,8 +275,9 @@ impl Accumulator for Answering {
         Ok(ScalarValue::LargeList(Arc::new(self.write().map_err(external)?)))
     }
 
+    /// DataFusion adds up by how much this grows with each batch, and takes nothing off where it shrinks. So it never shrinks.
     fn size(&self) -> usize {
-        size_of::<Self>() + self.answers.iter().map(|answer| answer.size()).sum::<usize>()
+        self.most
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -274,7 +285,9 @@ impl Accumulator for Answering {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        states.iter().try_for_each(|states| self.merge(states)).map_err(external)
+        states.iter().try_for_each(|states| self.merge(states)).map_err(external)?;
+        self.weigh();
+        Ok(())
     }
 }
 

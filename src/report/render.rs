@@ -172,7 +172,8 @@ fn environment() -> Environment<'static> {
         "validated.txt",
         "plan.txt",
         "calibrate.txt",
-        "refused.txt"
+        "refused.txt",
+        "unstable.txt"
     );
     environment
 }

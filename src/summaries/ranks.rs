@@ -3,40 +3,25 @@
 //! Memory grows with the number of *distinct* tuples of cluster, label and scores: small for scores of few digits, the
 //! number of rows at worst. Above [`MAX_TUPLES`] an update is refused.
 //!
-//! Where an ask says that binned scores are good enough, memory is bounded by a [`Budget`]. As long as distinct tuples fit
-//! into it, all are kept. With more, scores are put into the cells of a [`Grid`], at the finest level at which the tuples of
-//! cells are few enough. Since several scores of one row need coarse cells to be few together, each model's scores are then kept once
-//! more for themselves, by the same rule and so in finer cells. A coarser level never has more tuples, and more rows never
-//! have fewer; so the level is a function of the rows, and not of the order in which they came or were merged.
+//! Where an ask says that binned scores are good enough, memory is bounded by a [`Budget`], as told in
+//! [`cells`](crate::summaries::cells). Since several scores of one row need coarse cells to be few together, each model's
+//! scores are then kept once more for themselves, by the same rule and so in finer cells.
 
 use anyhow::{Context, Result, bail, ensure};
 use arrow::array::ArrayRef;
 use arrow::datatypes::Fields;
 use serde::{Deserialize, Serialize};
 
-use crate::summaries::grid::{Grid, LAST};
+use crate::summaries::cells::{Budget, Cells};
+use crate::summaries::grid::Grid;
 use crate::summaries::rows::{Columns, Row, RowCounts, Task};
 use crate::summaries::tally::Tally;
 use crate::summaries::total_order::{from_key, to_key};
 use crate::summaries::wire;
 use crate::summary::Summary;
 
-/// The most distinct tuples that are kept where they must be exact: 2.6 GB for two models in clusters, at 52 bytes each.
+/// The most distinct tuples that are kept where they must be exact: 2.7 GB for two models in clusters, 40 bytes a place.
 pub const MAX_TUPLES: usize = 50_000_000;
-
-/// How many distinct tuples are kept of a group of rows whose scores may be binned.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Budget {
-    /// At most so many exactly.
-    pub exact: usize,
-    /// At most so many of cells, and as many of the cells of each model alone.
-    pub cells: usize,
-}
-
-impl Budget {
-    /// Exactly 4 MB for two models, and 3 MB in cells.
-    pub const STANDARD: Self = Self { exact: 100_000, cells: 30_000 };
-}
 
 /// What [`Ranks`] is told.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
@@ -55,7 +40,7 @@ pub struct Ranks {
     rows: RowCounts,
     shape: Shape,
     /// The tuples; then, where those of several models are binned, the scores of each model. None before a usable row.
-    parts: Vec<Part>,
+    parts: Vec<Cells>,
     /// For each pair of models, in how many rows their scores differ, where they are binned: of `(0, 1)`, `(0, 2)`,
     /// `(1, 2)`, and so on.
     apart: Vec<i64>,
@@ -161,7 +146,7 @@ impl Ranks {
     pub fn of_model(&self, model: usize, level: u32) -> RankColumns {
         let (Some(part), Some((grid, _))) = (self.own(model), self.shape.bins) else { return RankColumns::default() };
         let place = if part.tally.width() == 1 { 0 } else { model };
-        let mut own = Part { level, tally: Tally::new(1) };
+        let mut own = Cells { level, tally: Tally::new(1) };
         for (tuple, count) in part.tally.iter() {
             own.tally.add(&[grid.coarser(tuple[place], part.level, level)], count);
         }
@@ -181,14 +166,14 @@ impl Ranks {
     }
 
     /// The part in which a model's scores are finest.
-    fn own(&self, model: usize) -> Option<&Part> {
+    fn own(&self, model: usize) -> Option<&Cells> {
         if self.parts.len() > 1 { self.parts.get(1 + model) } else { self.parts.first() }
     }
 
     fn push(&mut self, params: &RankParams, row: Row<'_>, words: &mut Vec<i64>) {
         if self.parts.is_empty() {
             self.shape = Shape::new(params);
-            self.parts = vec![Part { level: 0, tally: Tally::new(self.shape.width()) }];
+            self.parts = vec![Cells { level: 0, tally: Tally::new(self.shape.width()) }];
         }
         let (joint, own) = self.parts.split_at_mut(1);
         words.clear();
@@ -221,7 +206,7 @@ impl Ranks {
     /// Keeps the scores of each model for themselves, beside the tuples, which must be exact.
     fn keep_models(&mut self, grid: Grid, budget: Budget) {
         let tally = &self.parts[0].tally;
-        let mut own = vec![Part { level: 0, tally: Tally::new(1) }; self.shape.scores];
+        let mut own = vec![Cells { level: 0, tally: Tally::new(1) }; self.shape.scores];
         let mut apart = vec![0_i64; pair(0, self.shape.scores)];
         for (tuple, count) in tally.iter() {
             own.iter_mut().zip(tuple).for_each(|(part, &word)| part.tally.add(&[word], count));
@@ -247,7 +232,7 @@ fn pairs<T: Copy>(values: &[T]) -> impl Iterator<Item = (T, T)> {
 
 impl PartialEq for Ranks {
     fn eq(&self, other: &Self) -> bool {
-        let same = |(mine, theirs): (&Part, &Part)| {
+        let same = |(mine, theirs): (&Cells, &Cells)| {
             mine.level == theirs.level
                 && mine.tally.len() == theirs.tally.len()
                 && mine.tally.sorted() == theirs.tally.sorted()
@@ -332,7 +317,7 @@ impl Summary for Ranks {
             let values = length.checked_mul(width).and_then(|values| tuples.split_off(..values));
             let (values, counts) = values.zip(counts.split_off(..length)).context("ranks without all their values")?;
             ensure!(rows.are_accounted_for(counts), "ranks of other rows than were counted");
-            parts.push(Part::read(shape.grid(), level, width, values, counts)?);
+            parts.push(Cells::read(shape.grid(), level, width, values, counts)?);
         }
         ensure!(tuples.is_empty() && counts.is_empty(), "ranks with more values than they have");
         let mut ranks = Self { rows, shape, parts, apart };
@@ -342,7 +327,7 @@ impl Summary for Ranks {
     }
 
     fn size(&self) -> usize {
-        let parts = self.parts.iter().map(|part| size_of::<Part>() + part.tally.heap_size());
+        let parts = self.parts.iter().map(|part| size_of::<Cells>() + part.tally.heap_size());
         size_of::<Self>() + self.rows.heap_size() + parts.sum::<usize>() + self.apart.capacity() * size_of::<i64>()
     }
 }
@@ -354,80 +339,6 @@ impl Ranks {
         let expected = if self.are_binned() { (1 + models, pair(0, models)) } else { (usize::from(used > 0), 0) };
         let differ = self.apart.iter().all(|differ| (0..=used).contains(differ));
         (self.parts.len(), self.apart.len()) == expected && differ
-    }
-}
-
-/// Tuples, and in cells of which level they are.
-#[derive(Clone, Debug)]
-struct Part {
-    level: u32,
-    tally: Tally,
-}
-
-impl Part {
-    fn read(grid: Option<Grid>, level: i64, width: usize, values: &[i64], counts: &[i64]) -> Result<Self> {
-        let level = u32::try_from(level).ok().filter(|level| *level <= if grid.is_some() { LAST } else { 0 });
-        let mut part = Self { level: level.context("ranks of an impossible level")?, tally: Tally::new(width) };
-        values.chunks_exact(width).zip(counts).for_each(|(tuple, &count)| part.tally.add(tuple, count));
-        Ok(part)
-    }
-
-    fn merge(&mut self, grid: Option<Grid>, mut other: Self) {
-        if let Some(grid) = grid {
-            let level = self.level.max(other.level);
-            self.coarsen(grid, level);
-            other.coarsen(grid, level);
-        }
-        if self.tally.len() < other.tally.len() {
-            std::mem::swap(self, &mut other);
-        }
-        other.tally.iter().for_each(|(tuple, count)| self.tally.add(tuple, count));
-    }
-
-    fn coarsen(&mut self, grid: Grid, level: u32) {
-        if self.level < level
-            && let Some(coarser) = self.at(grid, level, usize::MAX)
-        {
-            *self = coarser;
-        }
-    }
-
-    fn fit(&mut self, grid: Grid, budget: Budget) {
-        let most = if self.level == 0 { budget.exact } else { budget.cells };
-        if self.tally.len() > most && self.level < LAST {
-            *self = self.finest(grid, budget);
-        }
-    }
-
-    /// The same in the finest cells above its own that are few enough. Of cells it is mostly the next level, so it is looked
-    /// for in steps of growing length, and then in those between.
-    fn finest(&self, grid: Grid, budget: Budget) -> Self {
-        let (mut low, mut high, mut step) = (self.level + 1, LAST, 1);
-        let mut found = None;
-        while low < high {
-            let tried =
-                if found.is_none() && self.level > 0 { (low + step - 1).min(high - 1) } else { low + (high - low) / 2 };
-            match self.at(grid, tried, budget.cells) {
-                Some(part) => (found, high) = (Some(part), tried),
-                None => (low, step) = (tried + 1, 2 * step),
-            }
-        }
-        found.or_else(|| self.at(grid, LAST, usize::MAX)).unwrap_or_else(|| self.clone())
-    }
-
-    /// The same in the cells of a level, if they are at most so many.
-    fn at(&self, grid: Grid, level: u32, most: usize) -> Option<Self> {
-        let mut part = Self { level, tally: Tally::new(self.tally.width()) };
-        let mut words = Vec::new();
-        for (tuple, count) in self.tally.iter() {
-            words.clear();
-            words.extend(tuple.iter().map(|&word| grid.coarser(word, self.level, level)));
-            part.tally.add(&words, count);
-            if part.tally.len() > most {
-                return None;
-            }
-        }
-        Some(part)
     }
 }
 
@@ -476,7 +387,7 @@ impl Shape {
         words.extend(row.scores.iter().map(|&score| to_key(score)));
     }
 
-    fn columns(self, part: &Part) -> RankColumns {
+    fn columns(self, part: &Cells) -> RankColumns {
         let (values, counts) = part.tally.sorted();
         let counts = counts.into_iter().map(i64::cast_unsigned).collect();
         let column = |index: usize| values.iter().skip(index).step_by(self.width()).copied();

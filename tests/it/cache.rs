@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Float64Type;
+use modelgate::engine::session::Settings;
 use modelgate::engine::{CHECKED, Cache, MOST_BYTES, Progress, Used};
 use modelgate::gate::{self, Case, Options};
 use modelgate::spec::Spec;
@@ -122,7 +123,7 @@ impl Gate {
 
     async fn run(&self, cache: Option<Cache>, threads: usize) -> Ran {
         let (cache, progress) = (cache.map(Arc::new), Arc::new(Progress::default()));
-        let options = Options { threads, cache: cache.clone(), ..Options::default() };
+        let options = Options { session: Settings::threads(threads), cache: cache.clone(), ..Options::default() };
         let case = Case::from(Spec::read(&self.path("modelgate.yaml")).unwrap());
         let report = gate::run(case, &options, &progress).await.unwrap();
         assert_eq!(progress.scored(), progress.expected());
@@ -434,7 +435,7 @@ async fn a_column_with_the_name_of_a_number_of_rows_is_refused() {
     columns.push(Arc::clone(&columns[place]));
     gate.rows(&RecordBatch::try_new(Arc::new(arrow::datatypes::Schema::new(fields)), columns).unwrap());
     let cache = Some(Arc::new(Cache::open(&gate.scores(), MOST_BYTES).unwrap()));
-    let options = Options { threads: 2, cache, ..Options::default() };
+    let options = Options { session: Settings::threads(2), cache, ..Options::default() };
     let case = Case::from(Spec::read(&gate.path("modelgate.yaml")).unwrap());
     let error = gate::run(case, &options, &Arc::default()).await.unwrap_err();
     assert!(

@@ -902,3 +902,22 @@ fn assert_defects(run: &Run, counts: &str) {
     assert_eq!(claim["verdict"], "fail");
     assert!(text(&claim["reason"]).starts_with(counts), "{}", claim["reason"]);
 }
+
+/// A record that cannot be made again to the byte says so, and so does every report.
+#[test]
+fn a_model_that_looks_at_its_batch_is_told() {
+    let folder = toy_folder();
+    let of_its_batch = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/of_its_batch.onnx");
+    fs::copy(of_its_batch, folder.path().join("candidate.onnx")).unwrap();
+    spec_with(folder.path(), "{ column: score_new }", "{ onnx: candidate.onnx, inputs: { x: score_new } }");
+    let run = run_toy(folder.path());
+    let inputs = &run.record()["inputs"];
+    let unstable = &inputs["candidate"]["unstable"];
+    assert_eq!((&unstable["rows"], inputs["baseline"].get("unstable")), (&Value::from(1024), None));
+    assert!(unstable["differing"].as_u64().unwrap() > 0 && unstable["largest"].as_f64().unwrap() > 0.0, "{unstable}");
+    for report in ["report.md", "report.html"] {
+        let text = fs::read_to_string(folder.path().join("out").join(report)).unwrap();
+        assert!(text.contains("scores of the candidate depend on the batch"), "{report}");
+        assert!(!text.contains("scores of the baseline depend"), "{report}");
+    }
+}

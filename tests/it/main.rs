@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap fails the test")]
 
 mod binned;
+mod bytes;
 mod cache;
 mod calibrate;
 mod cases;
@@ -15,6 +16,7 @@ mod github;
 mod injection;
 mod judgement;
 mod laws;
+mod memory;
 mod multiclass;
 mod onnx;
 mod scored;

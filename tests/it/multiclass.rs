@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use modelgate::engine::Progress;
+use modelgate::engine::session::Settings;
 use modelgate::gate::{self, Case, Options};
 use modelgate::spec::Spec;
 use serde_json::Value;
@@ -158,7 +159,7 @@ async fn a_model_scores_a_row_once_for_all_classes() {
     );
     fs::write(&path, live).unwrap();
     let progress = Arc::new(Progress::default());
-    let options = Options { threads: 2, ..Options::default() };
+    let options = Options { session: Settings::threads(2), ..Options::default() };
     gate::run(Case::from(Spec::read(&path).unwrap()), &options, &progress).await.unwrap();
     assert_eq!((progress.scored(), progress.expected()), (96, 96));
 }

@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field};
 use modelgate::artifact::path::{sha256, sha256_of_bytes};
 use modelgate::score::OnnxModel;
 use modelgate::score::definition::Definition;
-use modelgate::score::onnx::{Binding, Columns, Mapping, Onnx, Positive, Task};
+use modelgate::score::onnx::{Binding, Columns, Mapping, Onnx, Positive, Task, stability};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -218,6 +218,34 @@ fn the_score_of_a_row_does_not_depend_on_its_batch() {
                 let length = size.min(2000 - start);
                 let batch = data.iter().map(|(name, values)| (name.clone(), values.slice(start, length))).collect();
                 assert_eq!(score(&binding, &batch).unwrap(), whole.slice(start, length), "{name} by {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_that_looks_at_its_batch_is_found_out_and_no_other() {
+    for (name, case) in cases() {
+        let data = repeated(&case.data, stability::ROWS);
+        let columns = data.iter().map(|(_, values)| values.clone()).collect::<Vec<_>>();
+        let binding = bind(&name, case.task.clone(), &data, &case.mapping).unwrap();
+        let columns = binding.columns().iter().map(|fed| {
+            let place = data.iter().position(|(column, _)| column == fed).unwrap();
+            columns[place].clone()
+        });
+        assert_eq!(stability::look(&binding, &columns.collect::<Vec<_>>(), stability::ROWS).unwrap(), None, "{name}");
+    }
+    for rows in [1, 5, 6, 300] {
+        let data = vec![floats("x", &(0..rows).map(|row| f64::from(row) / 100.0).collect::<Vec<_>>())];
+        let binding = bind("of_its_batch", Task::Binary, &data, &Mapping::default()).unwrap();
+        let found = stability::look(&binding, &[data[0].1.clone()], data[0].1.len()).unwrap();
+        match found {
+            // All rows in one batch again.
+            None => assert!(rows <= 5, "{rows}"),
+            Some(found) => {
+                let largest = found.largest.unwrap();
+                assert!(rows > 5 && found.differing > 0 && found.rows == data[0].1.len(), "{found:?}");
+                assert!(largest > 1e-8 && largest < 1e-4, "{largest}");
             }
         }
     }

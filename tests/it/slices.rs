@@ -167,7 +167,7 @@ fn what_is_printed_can_be_pasted() {
 /// A column with a name that SQL has a use for is still a column.
 #[test]
 fn no_word_of_sql_is_taken_for_another_thing() {
-    let (context, mut misread) = (session::open(1), BTreeSet::new());
+    let (context, mut misread) = (session::open(&session::Settings::default()), BTreeSet::new());
     let other = Arc::new(Schema::new(vec![Field::new("other one", DataType::Float64, true)]));
     for word in ALL_KEYWORDS.iter().flat_map(|word| [word.to_lowercase(), (*word).to_owned()]) {
         let schema = Arc::new(Schema::new(vec![Field::new(&word, DataType::Float64, true)]));

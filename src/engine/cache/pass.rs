@@ -18,7 +18,6 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 
-use crate::engine::session::BATCH;
 use crate::target::Dataset;
 
 /// A row group of a file: what one thread reads.
@@ -36,6 +35,8 @@ struct Models {
     /// The positions of the columns.
     columns: Vec<usize>,
     models: Vec<Arc<dyn PhysicalExpr>>,
+    /// The rows of a batch.
+    batch: usize,
 }
 
 /// Scores all rows. `take` is given what each model gives for the next rows.
@@ -122,7 +123,8 @@ impl Models {
         let columns = named.collect::<Result<BTreeSet<_>, _>>()?.into_iter().collect::<Vec<_>>();
         let schema = DFSchema::try_from(dataset.schema.project(&columns)?)?;
         let models = models.iter().map(|model| context.create_physical_expr(model.clone(), &schema));
-        Ok(Self { models: models.collect::<Result<_, _>>()?, columns })
+        let batch = context.copied_config().batch_size();
+        Ok(Self { models: models.collect::<Result<_, _>>()?, columns, batch })
     }
 
     /// Scores the rows of a unit, or those of it that have these numbers.
@@ -130,7 +132,8 @@ impl Models {
         let file = File::open(&unit.file).with_context(|| format!("`{}` cannot be opened", unit.file.display()))?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
         let columns = ProjectionMask::roots(builder.parquet_schema(), self.columns.iter().copied());
-        let mut builder = builder.with_projection(columns).with_row_groups(vec![unit.group]).with_batch_size(BATCH);
+        let mut builder =
+            builder.with_projection(columns).with_row_groups(vec![unit.group]).with_batch_size(self.batch);
         if let Some(rows) = &rows {
             let within = rows.iter().map(|row| usize::try_from(row - unit.first)).collect::<Result<Vec<_>, _>>()?;
             let ranges = within.into_iter().map(|row| row..row + 1);

@@ -180,6 +180,7 @@ fn an_input_that_means_nothing_is_refused() {
         ("comment", "sometimes", "on-change"),
         ("publish_seconds", "soon", "publish_seconds"),
         ("threads", "-1", "threads"),
+        ("memory", "much", "512MiB"),
         ("suite", "nightly", "nightly"),
         ("spec", "gate.yaml", "gate.yaml"),
     ] {
