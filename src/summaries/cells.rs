@@ -20,8 +20,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Exactly 3 MB for two models, and 2 MB in cells, which just fit into a table of 32,768 places.
-    pub const STANDARD: Self = Self { exact: 100_000, cells: 28_000 };
+    /// Exactly 4 MB for two models, and 3 MB in cells.
+    pub const STANDARD: Self = Self { exact: 100_000, cells: 30_000 };
 }
 
 /// Tuples, and in cells of which level they are.
