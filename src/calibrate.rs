@@ -18,7 +18,7 @@ use crate::engine::Progress;
 use crate::engine::scored::{self, Scored};
 use crate::engine::session::{self, Settings};
 use crate::evidence::{Estimate, Finding};
-use crate::gate;
+use crate::gate::{self, Reaches};
 use crate::plan::{Ask, Input, Plan};
 use crate::record::{Inputs, Record, id};
 use crate::score::{Judged, Resampled, Scorer};
@@ -214,7 +214,9 @@ impl Rate {
 /// # Errors
 /// As [`gate::run`]; when there is no baseline; when no check of the suite reads the scores of both models.
 pub async fn run(spec: Spec, options: &Options, advance: &Arc<Advance>) -> Result<Calibration> {
-    let (target, selection) = gate::open(spec, &options.run)?;
+    let (target, selection) = gate::open(spec, &Reaches::default(), &options.run, &advance.scoring).await?;
+    // What was fetched is read until the end.
+    let _shelf = Arc::clone(&target.shelf);
     ensure!(
         target.baseline.is_some(),
         "a calibration compares with a baseline, and the spec has none: add `baseline:` beside `candidate:`"
@@ -434,8 +436,9 @@ impl Candidate {
     /// What is judged with these models.
     fn target(self, spec: &Spec, datasets: BTreeMap<String, Dataset>, seed: u64, pool: &Arc<[f64]>) -> Target {
         let (baseline, candidate) = self.scorers(seed, pool);
-        let judged = |scorer| Judged { source: self.name().to_owned(), sha256: None, scorer };
-        Target { spec: spec.clone(), datasets, candidate: judged(candidate), baseline: Some(judged(baseline)) }
+        let judged = |scorer| Judged { source: self.name().to_owned(), sha256: None, found: Vec::new(), scorer };
+        let (candidate, baseline) = (judged(candidate), Some(judged(baseline)));
+        Target { spec: spec.clone(), datasets, candidate, baseline, shelf: Arc::default() }
     }
 
     /// The scorers of baseline and candidate.

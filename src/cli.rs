@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::deliver::{files, runner};
 use crate::engine::session::{self, Settings};
 use crate::engine::{self, Cache, MOST_BYTES, Memory, Progress};
-use crate::gate::{self, Options};
+use crate::gate::{self, Options, Reaches};
 use crate::report::plan::View;
 use crate::report::{curves, render};
 use crate::spec::Spec;
@@ -106,8 +106,8 @@ struct TargetArguments {
     /// The suite; without it `check-in`, or the only one there is.
     #[arg(long)]
     suite: Option<String>,
-    /// Judge this model instead of the spec's: an ONNX file, a Parquet file of predictions, `column:NAME`, or
-    /// `columns:NAME,NAME,NAME`.
+    /// Judge this model instead of the spec's: the source of an ONNX file or of a Parquet file of predictions, `column:NAME`,
+    /// or `columns:NAME,NAME,NAME`.
     #[arg(long, value_name = "MODEL")]
     candidate: Option<String>,
     /// Compare with this model instead of the spec's.
@@ -120,11 +120,11 @@ struct TargetArguments {
     /// into temporary files, and what cannot be is an error. Without it, what there is. The result is the same.
     #[arg(long, value_name = "SIZE")]
     memory: Option<Memory>,
-    /// Keep the scores of models in this folder and take them from there in the next run; without it, `MODELGATE_CACHE`, and
-    /// without that, nothing is kept. The result is the same.
+    /// Keep the scores of models and what was fetched in this folder and take them from there in the next run; without it,
+    /// `MODELGATE_CACHE`, and without that, nothing is kept. The result is the same.
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// How large the folder of scores may become, in MiB; what was not used for longest is removed first.
+    /// How large that folder may become, in MiB; what was not used for longest is removed first.
     #[arg(long, value_name = "MIB", default_value_t = MOST_BYTES >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     cache_size: u64,
 }
@@ -254,7 +254,13 @@ fn validate(spec: &Path) -> Result<ExitCode> {
 }
 
 fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
-    let (target, selection) = gate::open(Spec::read(spec)?, options)?;
+    let (spec, progress) = (Spec::read(spec)?, Arc::new(Progress::default()));
+    let reaches = Reaches::default();
+    let opened = gate::open(spec, &reaches, options, &progress);
+    let (target, selection) = match wait(options.session.threads, scored(&progress), opened)? {
+        Ok(opened) => opened,
+        Err(cancelled) => return Ok(cancelled),
+    };
     let suite = selection.suite.clone();
     let mut prepared = gate::prepare(&target, selection.entries, session::open(&options.session))?;
     curves::ask(&mut prepared.plan)?;
@@ -267,7 +273,7 @@ fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     if no_data {
         return print(&render::plan(&suite, &view)?);
     }
-    let (cache, progress) = (options.cache.as_deref(), Arc::new(Progress::default()));
+    let cache = options.cache.as_deref();
     match wait(options.session.threads, scored(&progress), gate::state(&target, &mut prepared, cache, &progress))? {
         Ok((statements, _)) => {
             warn_of_refused(cache)?;

@@ -118,7 +118,7 @@ impl<'d> Desk<'d> {
     pub fn new(environment: &'d Environment, inputs: &'d Inputs, print: fn(&str)) -> Self {
         let mut desk = Self { environment, inputs, github: None, print, troubled: Cell::new(false) };
         let token = inputs.token.as_deref();
-        match token.map(|token| GitHub::connect(environment, token, inputs.allowance)).transpose() {
+        match token.map(|token| GitHub::connect(environment, Some(token), inputs.allowance)).transpose() {
             Ok(github) => desk.github = github,
             Err(error) => desk.warn("result", &format!("{error:#}"), &[]),
         }

@@ -1,4 +1,5 @@
-//! Everything that is generated from the list of checks: the JSON Schema of the spec, the pages of the docs, `explain`.
+//! Everything that is generated from the lists of checks and sources: the JSON Schema of the spec, the pages of the docs,
+//! `explain`.
 
 use std::fmt::Write as _;
 
@@ -6,6 +7,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema as _, SchemaGenerator};
 use serde_json::{Value, json};
 
+use crate::artifact;
 use crate::check::Kind;
 use crate::checks::CHECKS;
 use crate::spec::written::{Severity, Written};
@@ -44,13 +46,7 @@ fn with_severity(kind: &Kind, generator: &mut SchemaGenerator) -> Value {
 #[must_use]
 pub fn page(kind: &Kind) -> String {
     let schema = (kind.schema)(&mut SchemaGenerator::default()).to_value();
-    let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-    let (summary, rest) = text.split_once("\n\n").unwrap_or((text, ""));
-    let mut page = format!(
-        "# {}\n\n{summary}\n\n{}\n\n## Keys\n\n",
-        kind.name,
-        rest.replace("\n# ", "\n## ").replacen("# ", "## ", 1)
-    );
+    let mut page = format!("{}\n\n## Keys\n\n", text(kind.name, &schema));
     page.push_str("| key | default | meaning |\n|---|---|---|\n");
     for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let _ = writeln!(page, "| `{key}` | {} | {} |", default(&schema, key, property), meaning(property));
@@ -61,6 +57,19 @@ pub fn page(kind: &Kind) -> String {
         meaning(&Severity::json_schema(&mut SchemaGenerator::default()).to_value())
     );
     page
+}
+
+/// The page of a source: its doc comment.
+#[must_use]
+pub fn source_page(kind: &artifact::Kind) -> String {
+    text(kind.name, &(kind.schema)(&mut SchemaGenerator::default()).to_value()) + "\n"
+}
+
+/// A doc comment as a page, its sections below the name.
+fn text(name: &str, schema: &Value) -> String {
+    let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    let (summary, rest) = text.split_once("\n\n").unwrap_or((text, ""));
+    format!("# {name}\n\n{summary}\n\n{}", rest.replace("\n# ", "\n## ").replacen("# ", "## ", 1))
 }
 
 /// The first line of a check's page.

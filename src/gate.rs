@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 use datafusion::prelude::SessionContext;
 
 use crate::answers::Answers;
+use crate::artifact::reach::Reach;
+use crate::artifact::world::{Shelf, World};
 use crate::check::{Asked, Refusal};
 use crate::engine::session::{self, Settings};
 use crate::engine::{self, Cache, Progress};
@@ -33,11 +35,22 @@ pub struct Case {
     pub base: Option<Base>,
     /// What stands before any data is read.
     pub statements: Vec<Statement>,
+    /// What its sources may reach.
+    pub reaches: Reaches,
+}
+
+/// What the sources of a spec may reach.
+#[derive(Debug, Clone, Default)]
+pub struct Reaches {
+    /// That of the candidate.
+    pub candidate: Reach,
+    /// Those of the baseline and the data.
+    pub agreed: Reach,
 }
 
 impl From<Spec> for Case {
     fn from(spec: Spec) -> Self {
-        Self { spec, base: None, statements: Vec::new() }
+        Self { spec, base: None, statements: Vec::new(), reaches: Reaches::default() }
     }
 }
 
@@ -87,8 +100,8 @@ pub struct Pending {
 /// # Errors
 /// A bad spec ([`Problems`](crate::spec::problem::Problems)) or a broken world. A bad model is a verdict.
 pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Result<Report> {
-    let Case { spec, base, mut statements } = case;
-    let (target, selection) = open(spec, options)?;
+    let Case { spec, base, mut statements, reaches } = case;
+    let (target, selection) = open(spec, &reaches, options, progress).await?;
     let context = session::open_on(options.cluster.as_deref(), &options.session).await?;
     let mut prepared = prepare(&target, selection.entries, context)?;
     let curves = curves::ask(&mut prepared.plan)?;
@@ -99,20 +112,30 @@ pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Res
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
 }
 
-/// Selects the suite and opens what it needs.
+/// Selects the suite and opens what it needs, which is fetched where it is not here.
 ///
 /// # Errors
 /// As [`run`].
-pub fn open(spec: Spec, options: &Options) -> Result<(Target, Selection)> {
+pub async fn open(
+    spec: Spec,
+    reaches: &Reaches,
+    options: &Options,
+    progress: &Progress,
+) -> Result<(Target, Selection)> {
     let selection = spec.select(options.suite.as_deref())?;
     let datasets: BTreeSet<String> =
         selection.entries.iter().flat_map(|entry| entry.check.datasets()).map(|(_, name)| name).collect();
-    let candidate = judged(&spec, Some(&spec.written.candidate), options.candidate.as_deref());
+    let shelf = Arc::new(Shelf::new(options.cache.as_ref().map(|cache| Arc::clone(cache.folder()))));
+    let world = |folder: &FilePath, reach: &Reach| World::new(folder, reach.clone(), &shelf, &progress.transfers);
+    let given = world(FilePath::new(""), &Reach::Own);
+    let named = world(&spec.folder, &reaches.candidate);
+    let agreed = world(&spec.folder, &reaches.agreed);
+    let candidate = judged(&spec, Some(&spec.written.candidate), &named, options.candidate.as_deref(), &given).await;
     let candidate = candidate.context("the candidate cannot be opened")?.context("the spec has no candidate")?;
-    let baseline = judged(&spec, spec.written.baseline.as_ref(), options.baseline.as_deref());
+    let baseline = judged(&spec, spec.written.baseline.as_ref(), &agreed, options.baseline.as_deref(), &given).await;
     let baseline = baseline.context("the baseline cannot be opened")?;
-    let datasets = target::open(&spec, &datasets)?;
-    Ok((Target { spec, datasets, candidate, baseline }, selection))
+    let datasets = target::open(&agreed, &spec, &datasets).await?;
+    Ok((Target { spec, datasets, candidate, baseline, shelf }, selection))
 }
 
 /// Lets every check ask its first questions, and makes sure that the data has the slices.
@@ -206,14 +229,20 @@ fn judge(checks: &[Pending], answers: &Answers) -> Result<Vec<Statement>> {
 }
 
 /// The model that the spec names, or the one given instead, whose path is relative to the current folder.
-fn judged(spec: &Spec, written: Option<&Scorer>, given: Option<&str>) -> Result<Option<Judged>> {
+async fn judged(
+    spec: &Spec,
+    written: Option<&Scorer>,
+    named: &World,
+    given: Option<&str>,
+    outside: &World,
+) -> Result<Option<Judged>> {
     match (given, written) {
         (Some(given), written) => {
             let scorer = instead(given, written);
             crate::spec::scores_fit(&spec.written.model, &scorer)?;
-            Judged::open(FilePath::new(""), &scorer).map(Some)
+            Judged::open(outside, &scorer).await.map(Some)
         }
-        (None, Some(written)) => Judged::open(&spec.folder, written).map(Some),
+        (None, Some(written)) => Judged::open(named, written).await.map(Some),
         (None, None) => Ok(None),
     }
 }

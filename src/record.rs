@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::artifact::world::Found;
 use crate::evidence::{Estimate, Finding, Limits, Standing, Subject};
 use crate::score::Judged;
 use crate::score::onnx::stability::Unstable;
@@ -105,6 +106,9 @@ pub struct Source {
     pub source: String,
     /// The digest; `null` for scores that are a column of the data, whose digest covers them.
     pub sha256: Option<String>,
+    /// The files that were found elsewhere, and as which version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
     /// What differed when the model scored its first rows again in other batches; absent where no bit did. Such scores, and
     /// what follows from them, may differ in their last digits from run to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +124,9 @@ pub struct Rows {
     pub rows: u64,
     /// The digest of its files.
     pub sha256: String,
+    /// The files that were found elsewhere, and as which version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Found>,
 }
 
 /// One claim.
@@ -234,12 +241,17 @@ impl Inputs {
 
     fn of(target: &Target) -> Self {
         let spec = File { path: target.spec.path.display().to_string(), sha256: target.spec.sha256.clone() };
-        let source =
-            |judged: &Judged| Source { source: judged.source.clone(), sha256: judged.sha256.clone(), unstable: None };
+        let source = |judged: &Judged| Source {
+            source: judged.source.clone(),
+            sha256: judged.sha256.clone(),
+            found: judged.found.clone(),
+            unstable: None,
+        };
         let data = target.datasets.values().map(|data| Rows {
             name: data.name.clone(),
             rows: data.rows,
             sha256: data.sha256.clone(),
+            found: data.found.clone(),
         });
         Self {
             spec,

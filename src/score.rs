@@ -1,12 +1,14 @@
 //! How a model turns features into scores.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use arrow::datatypes::SchemaRef;
 
-use crate::artifact::path;
+use crate::artifact::path::sha256_of_bytes;
+use crate::artifact::trouble::redacted;
+use crate::artifact::world::{Found, Obtained, World};
 use crate::spec::written::{self, Model, Task};
 
 pub mod definition;
@@ -81,10 +83,12 @@ pub struct OnnxModel {
 /// A scorer with the identity that the record keeps.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// Where the scores come from, as written in the spec.
+    /// Where the scores come from, as written in the spec, without anything secret.
     pub source: String,
     /// The digest of the model or predictions; a column has the digest of its data.
     pub sha256: Option<String>,
+    /// The files that were found elsewhere.
+    pub found: Vec<Found>,
     /// The scorer.
     pub scorer: Scorer,
 }
@@ -94,20 +98,22 @@ impl Judged {
     ///
     /// # Errors
     /// When the file is missing, empty, corrupt, or no model.
-    pub fn open(folder: &Path, written: &written::Scorer) -> Result<Self> {
+    pub async fn open(world: &World, written: &written::Scorer) -> Result<Self> {
         match written {
             written::Scorer::Column(column) => Ok(Self {
                 source: format!("column:{}", column.column),
                 sha256: None,
+                found: Vec::new(),
                 scorer: Scorer::Columns(vec![column.column.clone()]),
             }),
             written::Scorer::Columns(several) => Ok(Self {
                 source: format!("columns:{}", several.columns.join(",")),
                 sha256: None,
+                found: Vec::new(),
                 scorer: Scorer::Columns(several.columns.clone()),
             }),
-            written::Scorer::Predictions(predictions) => open_predictions(folder, predictions),
-            written::Scorer::Onnx(onnx) => open_onnx(folder, onnx),
+            written::Scorer::Predictions(predictions) => open_predictions(world, predictions).await,
+            written::Scorer::Onnx(onnx) => open_onnx(world, onnx).await,
         }
     }
 
@@ -151,25 +157,31 @@ fn order(features: &[String], mut fields: Vec<arrow::datatypes::Field>) -> Vec<a
     fields
 }
 
-fn open_predictions(folder: &Path, written: &written::PredictionsScorer) -> Result<Judged> {
-    let files = path::expand(folder, &written.predictions).context("the predictions cannot be read")?;
+async fn open_predictions(world: &World, written: &written::PredictionsScorer) -> Result<Judged> {
+    let source = redacted(&written.predictions);
+    let obtained = world.obtain(std::slice::from_ref(&written.predictions)).await;
+    let Obtained { files, sha256, found } = obtained.context("the predictions cannot be read")?;
     let (schema, _) = crate::target::parquet_facts(&files)?;
     let (scores, key) = (written.columns(), if written.scores.is_empty() { "score" } else { "scores" });
     if let Some(absent) = scores.iter().find(|score| schema.field_with_name(score).is_err()) {
-        bail!("`{}` has no column `{absent}`; name the column of the scores with `{key}:`", written.predictions);
+        bail!("`{source}` has no column `{absent}`; name the column of the scores with `{key}:`");
     }
     Ok(Judged {
-        source: format!("predictions:{}", written.predictions),
-        sha256: Some(path::sha256_of_all(&files)?),
+        source: format!("predictions:{source}"),
+        sha256: Some(sha256),
+        found,
         scorer: Scorer::Predictions(Predictions { files, schema, scores }),
     })
 }
 
-fn open_onnx(folder: &Path, written: &written::OnnxScorer) -> Result<Judged> {
-    let file = path::one(folder, &written.onnx)?;
-    let bytes = std::fs::read(&file).with_context(|| format!("`{}` cannot be read", written.onnx))?;
-    let sha256 = path::sha256_of_bytes(&bytes);
-    let model = onnx::Onnx::open(bytes).with_context(|| format!("`{}` is not a usable ONNX model", written.onnx))?;
+async fn open_onnx(world: &World, written: &written::OnnxScorer) -> Result<Judged> {
+    let source = redacted(&written.onnx);
+    let Obtained { files, found, sha256: expected } = world.obtain(std::slice::from_ref(&written.onnx)).await?;
+    let [file] = files.as_slice() else { bail!("`{source}` names {} files; name one model", files.len()) };
+    let bytes = std::fs::read(file).with_context(|| format!("`{source}` cannot be read"))?;
+    let sha256 = sha256_of_bytes(&bytes);
+    ensure!(sha256 == expected, "`{source}` changed while it was read; run again");
+    let model = onnx::Onnx::open(bytes).with_context(|| format!("`{source}` is not a usable ONNX model"))?;
     let mapping = onnx::Mapping {
         output: written.output.clone(),
         positive: written.positive.clone(),
@@ -178,8 +190,9 @@ fn open_onnx(folder: &Path, written: &written::OnnxScorer) -> Result<Judged> {
     };
     let file = std::path::absolute(file)?;
     Ok(Judged {
-        source: format!("onnx:{}", written.onnx),
+        source: format!("onnx:{source}"),
         sha256: Some(sha256.clone()),
+        found,
         scorer: Scorer::Onnx(OnnxModel { file, sha256, model, mapping }),
     })
 }

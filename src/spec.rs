@@ -9,6 +9,7 @@ use arrow::datatypes::Schema;
 use serde_json::{Map, Value};
 
 use crate::artifact::path::sha256_of_bytes;
+use crate::artifact::{self, reach};
 use crate::check::Configured;
 use crate::checks;
 use crate::plan::Grouping;
@@ -30,7 +31,7 @@ pub mod yaml;
 
 use glob::matches;
 use problem::{Path, Problem, Problems, nearest, quoted};
-use written::{Model, OnnxScorer, Scorer, Severity, Slice, Task, Written};
+use written::{Data, Model, OnnxScorer, Scorer, Severity, Slice, Task, Written};
 use yaml::Document;
 
 /// What every spec must look like.
@@ -241,6 +242,8 @@ fn sense(written: &Written) -> Vec<Problem> {
     classes_are_for_multiclass(written, &mut problems);
     scores_fit_the_task(written, &mut problems);
     approvers_are_people(written, &mut problems);
+    allowed_hosts_are_hosts(written, &mut problems);
+    sources_are_known(written, &mut problems);
     scores_are_no_labels(written, &mut problems);
     slice_names_are_unique(written, &mut problems);
     suites_select_something(written, &mut problems);
@@ -385,6 +388,34 @@ fn approvers_are_people(written: &Written, problems: &mut Vec<Problem>) {
         let at = Path::root().key("policy").key("weakening_approvers").index(index);
         let message = format!("{} is a team, whose members a workflow's token may not see", quoted(name));
         problems.push(Problem::value(&at, message).remedy("name people, such as `@alice`"));
+    }
+}
+
+fn allowed_hosts_are_hosts(written: &Written, problems: &mut Vec<Problem>) {
+    for (index, entry) in written.policy.allowed_hosts.iter().enumerate() {
+        if let Some(remedy) = reach::unfit(entry) {
+            let at = Path::root().key("policy").key("allowed_hosts").index(index);
+            problems.push(Problem::value(&at, format!("{} is no host and no bucket", quoted(entry))).remedy(remedy));
+        }
+    }
+}
+
+fn sources_are_known(written: &Written, problems: &mut Vec<Problem>) {
+    let mut sources = Vec::new();
+    for (side, scorer) in [("candidate", Some(&written.candidate)), ("baseline", written.baseline.as_ref())] {
+        sources.extend(scorer.and_then(Scorer::source).map(|(key, text)| (Path::root().key(side).key(key), text)));
+    }
+    for (name, data) in &written.data {
+        let at = Path::root().key("data").key(name);
+        match data {
+            Data::One(text) => sources.push((at, text)),
+            Data::Many(texts) => sources.extend(texts.iter().enumerate().map(|(index, text)| (at.index(index), text))),
+        }
+    }
+    for (at, text) in sources {
+        if let Err(artifact::Malformed { message, remedy }) = artifact::Written::parse(text) {
+            problems.push(Problem::value(&at, message).remedy(remedy));
+        }
     }
 }
 

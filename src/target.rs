@@ -11,7 +11,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Serialize;
 
-use crate::artifact::path;
+use crate::artifact::world::{Found, Obtained, Shelf, World};
 use crate::score::Judged;
 use crate::spec::Spec;
 
@@ -47,6 +47,8 @@ pub struct Dataset {
     pub rows: u64,
     /// The digest of the files.
     pub sha256: String,
+    /// The files that were found elsewhere.
+    pub found: Vec<Found>,
 }
 
 /// What a run judges.
@@ -60,14 +62,20 @@ pub struct Target {
     pub candidate: Judged,
     /// The model that it is compared with.
     pub baseline: Option<Judged>,
+    /// What was fetched, held for as long as it is read.
+    pub shelf: Arc<Shelf>,
 }
 
 /// Opens the named datasets of a spec.
 ///
 /// # Errors
 /// When a file is missing, empty, cut off, or unlike its neighbours.
-pub fn open(spec: &Spec, datasets: &BTreeSet<String>) -> Result<BTreeMap<String, Dataset>> {
-    datasets.iter().map(|name| Ok((name.clone(), Dataset::open(spec, name)?))).collect()
+pub async fn open(world: &World, spec: &Spec, names: &BTreeSet<String>) -> Result<BTreeMap<String, Dataset>> {
+    let mut datasets = BTreeMap::new();
+    for name in names {
+        datasets.insert(name.clone(), Dataset::open(world, spec, name).await?);
+    }
+    Ok(datasets)
 }
 
 impl Target {
@@ -90,18 +98,12 @@ impl Target {
 }
 
 impl Dataset {
-    fn open(spec: &Spec, name: &str) -> Result<Self> {
+    async fn open(world: &World, spec: &Spec, name: &str) -> Result<Self> {
         let context = || format!("dataset `{name}` cannot be read");
         let data = spec.written.data.get(name).with_context(context)?;
-        let mut files = Vec::new();
-        for pattern in data.patterns() {
-            files.extend(path::expand(&spec.folder, pattern).with_context(context)?);
-        }
-        files.sort();
-        files.dedup();
+        let Obtained { files, sha256, found } = world.obtain(data.patterns()).await.with_context(context)?;
         let (schema, rows) = parquet_facts(&files).with_context(context)?;
-        let sha256 = path::sha256_of_all(&files)?;
-        Ok(Self { name: name.to_owned(), files, schema, rows, sha256 })
+        Ok(Self { name: name.to_owned(), files, schema, rows, sha256, found })
     }
 }
 

@@ -1,18 +1,80 @@
-//! Files named by the spec: a path or a glob, relative to the spec's folder.
+//! Files of the checkout, and digests of files.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
+use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
 
-/// The files that a pattern names, sorted, none of them empty.
+use super::world::World;
+use super::{Item, Kind, Malformed, Place, Source};
+
+/// The kind of source.
+pub(super) const KIND: Kind = Kind {
+    name: "path",
+    beginnings: &[],
+    parse: |text| Ok(Box::new(Files::parse(text)?)),
+    schema: |generator| Files::json_schema(generator),
+};
+
+/// Files of the checkout: a path, or a glob that names several.
 ///
-/// # Errors
-/// When the pattern is malformed, leaves the folder, or names no file.
-pub fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
+/// # Form
+/// `models/candidate.onnx`, `data/test.parquet`, `history/month=*/*.parquet`.
+///
+/// # What it does
+/// The path is relative to the folder of the spec. A glob has `*` for any part of a name, `?` for a character, `[...]` for
+/// some of them, and `**` for any folders; its files are read in the order of their names. On a pull request the files must
+/// lie in the workspace, whatever `..` and links say.
+///
+/// # Identity
+/// The digest of the bytes.
+///
+/// # Example
+/// ```yaml
+/// candidate: { onnx: models/candidate.onnx }
+/// ```
+#[derive(Debug, JsonSchema)]
+struct Files {
+    /// The path or the glob.
+    pattern: String,
+}
+
+impl Files {
+    fn parse(text: &str) -> Result<Self, Malformed> {
+        if text.is_empty() {
+            return Err(Malformed::new("an empty path", "name a file"));
+        }
+        Ok(Self { pattern: text.to_owned() })
+    }
+}
+
+#[async_trait]
+impl Source for Files {
+    async fn find(&self, world: &World) -> Result<Vec<Item>> {
+        let files = expand(&world.folder, &self.pattern)?;
+        let item = |file: PathBuf| {
+            let written = file.strip_prefix(&world.folder).unwrap_or(&file);
+            let written = if Path::new(&self.pattern).is_absolute() { &file } else { written };
+            world.reach.ensure_file(&written.display().to_string(), &file)?;
+            let name =
+                file.to_str().with_context(|| format!("`{}` is not a path in UTF-8", file.display()))?.to_owned();
+            Ok(Item { name, identity: None, sha256: None, bytes: None, place: Place::Here(file) })
+        };
+        files.into_iter().map(item).collect()
+    }
+}
+
+/// The files that a pattern names, sorted, none of them empty. A name that is there is that file, whatever it looks like.
+fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
     let full = folder.join(pattern);
+    if full.is_file() {
+        ensure_file(&full)?;
+        return Ok(vec![full]);
+    }
     let text = full.to_str().with_context(|| format!("`{pattern}` is not a path in UTF-8"))?;
     let mut files = glob::glob(text)
         .with_context(|| format!("`{pattern}` is not a path or a glob"))?
@@ -24,19 +86,6 @@ pub fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
         ensure_file(file)?;
     }
     Ok(files)
-}
-
-/// One file that must be there.
-///
-/// # Errors
-/// When it is missing, no file, or empty.
-pub fn one(folder: &Path, path: &str) -> Result<PathBuf> {
-    let file = folder.join(path);
-    if !file.exists() {
-        bail!("`{path}` does not exist; paths are relative to the spec's folder");
-    }
-    ensure_file(&file)?;
-    Ok(file)
 }
 
 fn ensure_file(file: &Path) -> Result<()> {
@@ -71,16 +120,13 @@ pub fn sha256_of(mut file: &File) -> Result<String> {
     }
 }
 
-/// The digest of several files: that of the file itself when there is one, else of the list of digests in order.
-///
-/// # Errors
-/// When a file cannot be read.
-pub fn sha256_of_all(files: &[PathBuf]) -> Result<String> {
-    let digests = files.iter().map(|file| sha256(file)).collect::<Result<Vec<_>>>()?;
-    Ok(match digests.as_slice() {
-        [one] => one.clone(),
+/// The digest of several files by theirs: that of the file itself when there is one, else of the list in order.
+#[must_use]
+pub(super) fn sha256_of_list(digests: &[&str]) -> String {
+    match digests {
+        [one] => (*one).to_owned(),
         several => sha256_of_bytes(several.join("\n").as_bytes()),
-    })
+    }
 }
 
 /// The SHA-256 of bytes in hexadecimal.
@@ -89,6 +135,7 @@ pub fn sha256_of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

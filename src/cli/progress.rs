@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::engine::Progress;
 
@@ -41,9 +41,15 @@ impl Bar {
     }
 }
 
-/// How many rows were scored.
+/// How much was fetched and how fast, then how many rows were scored.
 pub(super) fn scored(progress: &Progress) -> String {
+    let transfers = &progress.transfers;
     match progress.scored() {
+        0 if progress.expected() == 0 && transfers.fetched() > 0 => {
+            let [fetched, expected, rate] =
+                [transfers.fetched(), transfers.expected(), transfers.rate() as u64].map(HumanBytes);
+            format!("fetched {fetched} of {expected}, {rate}/s")
+        }
         0 => "reading".to_owned(),
         scored => format!("scored {} of {} rows", thousands(scored), thousands(progress.expected())),
     }

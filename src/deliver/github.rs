@@ -64,11 +64,11 @@ struct Request<'r> {
 }
 
 impl GitHub {
-    /// The API that the runner names, to be used with a token. Must be called within a runtime.
+    /// The API that the runner names, with a token or as nobody in particular. Must be called within a runtime.
     ///
     /// # Errors
     /// When the runner's variables are absent or are no addresses.
-    pub fn connect(environment: &Environment, token: &str, allowance: Duration) -> Result<Self> {
+    pub fn connect(environment: &Environment, token: Option<&str>, allowance: Duration) -> Result<Self> {
         let (owner, name) = environment
             .need("GITHUB_REPOSITORY")?
             .split_once('/')
@@ -88,7 +88,8 @@ impl GitHub {
     }
 
     /// The path of something in the repository; the rest must be encoded.
-    fn path(&self, rest: &str) -> String {
+    #[must_use]
+    pub fn path(&self, rest: &str) -> String {
         format!("/repos/{}/{}/{rest}", segment(&self.owner), segment(&self.name))
     }
 
@@ -308,16 +309,16 @@ fn wait(trouble: &Trouble, tries: u32) -> Option<Duration> {
     }
 }
 
-fn client(base: &str, token: &str) -> Result<Octocrab> {
+fn client(base: &str, token: Option<&str>) -> Result<Octocrab> {
     let uri: Uri = base.parse().with_context(|| format!("`{base}` is no address of an API"))?;
     let built = Octocrab::builder()
         .base_uri(uri)
         .and_then(|builder| {
-            builder
-                .personal_token(token.to_owned())
-                .set_connect_timeout(Some(Duration::from_secs(10)))
-                .set_read_timeout(Some(ANSWER_TIME))
-                .build()
+            let builder = match token {
+                Some(token) => builder.personal_token(token.to_owned()),
+                None => builder,
+            };
+            builder.set_connect_timeout(Some(Duration::from_secs(10))).set_read_timeout(Some(ANSWER_TIME)).build()
         })
         .map_err(|error| anyhow::anyhow!("{}", plainly(&error)));
     built.with_context(|| format!("`{base}` cannot be talked to"))

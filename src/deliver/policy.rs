@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
@@ -14,8 +13,10 @@ use serde::Deserialize;
 use super::environment::Environment;
 use super::event::{self, Event};
 use super::github::GitHub;
+use crate::artifact::git;
+use crate::artifact::reach::Reach;
 use crate::evidence::{Evidence, Finding, Limits, Subject};
-use crate::gate::Case;
+use crate::gate::{Case, Reaches};
 use crate::record::{Base, BaseSpec};
 use crate::spec::Spec;
 use crate::spec::change::{self, Change, Direction, line_in_head};
@@ -100,13 +101,9 @@ impl Workspace {
         Ok(Self { spec: parts.join("/") })
     }
 
-    /// What git says, where it says something. The workspace belongs to another user than the container's.
+    /// What git says, where it says something.
     fn git(&self, arguments: &[&str]) -> Option<Vec<u8>> {
-        let mut git = Command::new("git");
-        git.args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false"]).args(arguments);
-        git.env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0");
-        let done = git.output().ok()?;
-        done.status.success().then_some(done.stdout)
+        git::git(Path::new("."), arguments)
     }
 
     /// The spec at a commit that the checkout holds: `None` without the commit, `Some(None)` without a spec in it.
@@ -180,8 +177,8 @@ pub async fn of_pull_request(
     let head = Spec::read(Path::new(&workspace.spec))?;
     match base {
         AtBase::Usable(base) => against(commit, &base, &head, event, github).await,
-        AtBase::Invalid => Ok(alone(head, Base { commit, spec: BaseSpec::Invalid, changes: Vec::new() })),
-        AtBase::Absent => Ok(alone(head, Base { commit, spec: BaseSpec::Absent, changes: Vec::new() })),
+        AtBase::Invalid => unjudged(head, commit, BaseSpec::Invalid),
+        AtBase::Absent => unjudged(head, commit, BaseSpec::Absent),
     }
 }
 
@@ -208,7 +205,25 @@ pub fn of_target(
 
 /// A spec that judges as it is.
 fn alone(spec: Spec, base: Base) -> Judging {
-    Judging { case: Case { spec, base: Some(base), statements: Vec::new() }, lines: Lines::default() }
+    Judging { case: Case { base: Some(base), ..spec.into() }, lines: Lines::default() }
+}
+
+/// The spec of a pull request whose base allows it nothing.
+fn unjudged(spec: Spec, commit: String, of_base: BaseSpec) -> Result<Judging> {
+    let named = Reach::Named { workspace: std::env::current_dir()?, allowed: Vec::new() };
+    let mut judging = alone(spec, Base { commit, spec: of_base, changes: Vec::new() });
+    judging.case.reaches = Reaches { candidate: named.clone(), agreed: named };
+    Ok(judging)
+}
+
+/// What the candidate may reach: what the pull request names, unless the base names the same.
+fn reach_of_candidate(base: &Spec, head: &Spec) -> Result<Reach> {
+    let workspace = std::env::current_dir()?;
+    let allowed = base.written.policy.allowed_hosts.clone();
+    Ok(match head.written.candidate.source() == base.written.candidate.source() {
+        true => Reach::Agreed { workspace },
+        false => Reach::Named { workspace, allowed },
+    })
 }
 
 /// The base's spec, and what the pull request changes in it.
@@ -218,8 +233,10 @@ async fn against(commit: String, base: &Spec, head: &Spec, event: &Event, github
     let statements = changes.iter().filter_map(|change| statement(change, &approver)).collect();
     let spec = change::effective(base, head)?;
     let lines = Lines::between(base, head);
+    let agreed = Reach::Agreed { workspace: std::env::current_dir()? };
+    let reaches = Reaches { candidate: reach_of_candidate(base, head)?, agreed };
     let base = Some(Base { commit, spec: BaseSpec::Judges, changes });
-    Ok(Judging { case: Case { spec, base, statements }, lines })
+    Ok(Judging { case: Case { spec, base, statements, reaches }, lines })
 }
 
 /// What a change of the policy states: a weakening fails unless it is approved, a new check counts once it is merged.

@@ -1,36 +1,33 @@
 //! A folder of scores that models gave before, so that they need not give them again.
 //!
-//! A file holds the scores of one view: a model, a dataset, and what is done to its features first. Its name is two
-//! digests. The first is of what the scores follow from ([`view`]), so that another model, another row or another seed
-//! is another name. The second is of the file itself, so that a file that was cut off or damaged is not read.
+//! A file holds the scores of one view: a model, a dataset, and what is done to its features first. The first digest of its
+//! name is of what the scores follow from ([`view`]), so that another model, another row or another seed is another name.
+//! How files are named, appear and go is [the folder's](crate::artifact::cache).
 //!
 //! Digests do not say who wrote a file. Whoever can write to the folder could put in scores that a model never gave, so
 //! before a file counts the model scores rows again that are drawn anew in each run ([`CHECKED`]), and must give the same
 //! bits. What does not hold is removed, told, and scored again.
 //!
-//! Files appear whole, by a rename within the folder, and are read through a handle that outlives their removal. So runs
-//! that share a folder need no lock.
+//! Files are read through a handle that outlives their removal.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Permissions};
+use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::datatypes::Float64Type;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::SessionContext;
 use serde::Serialize;
-use tempfile::Builder;
 
 use self::scores::{Scores, Writer};
 use self::view::ScoredView;
 use super::functions::Progress;
+use crate::artifact::cache::{self, Content, Folder};
 use crate::artifact::path;
 use crate::plan::{Input, Noise};
 use crate::target::{Dataset, Side, Target};
@@ -48,17 +45,10 @@ pub const CHECKED: u64 = 4096;
 /// and scores of more than a hundred million rows.
 pub const MOST_BYTES: u64 = 1 << 30;
 
-/// What temporary files are called until they are whole.
-const UNFINISHED: &str = ".unfinished-";
-
-/// After so long a temporary file is one that a run left which was killed.
-const LEFT: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// A folder of scores.
 #[derive(Debug)]
 pub struct Cache {
-    folder: PathBuf,
-    bytes: u64,
+    folder: Arc<Folder>,
     state: Mutex<State>,
 }
 
@@ -110,8 +100,13 @@ impl Cache {
     /// # Errors
     /// When it cannot be made.
     pub fn open(folder: &Path, bytes: u64) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| cannot_be_written(folder))?;
-        Ok(Self { folder: folder.to_owned(), bytes, state: Mutex::default() })
+        Ok(Self { folder: Arc::new(Folder::open(folder, bytes)?), state: Mutex::default() })
+    }
+
+    /// The folder, in which other things are kept as well.
+    #[must_use]
+    pub fn folder(&self) -> &Arc<Folder> {
+        &self.folder
     }
 
     /// What this run took from the folder so far, and what it brought.
@@ -191,17 +186,17 @@ impl Cache {
             return Ok(());
         }
         let writers = missing.iter().map(|view| self.writer(view)).collect::<Result<Vec<_>>>();
-        let mut writers = writers.with_context(|| cannot_be_written(&self.folder))?;
+        let mut writers = writers.with_context(|| self.folder.cannot_be_written())?;
         let models = missing.iter().map(|view| view.model.clone()).collect::<Vec<Expr>>();
         progress.expect(dataset.rows * missing.len() as u64);
         pass::all(context, dataset, &models, |given| {
             let mut given = writers.iter_mut().zip(given);
             let mut written = |(writer, scores): (&mut Writer, &ArrayRef)| writer.write(columns(scores));
-            given.try_for_each(&mut written).with_context(|| cannot_be_written(&self.folder))
+            given.try_for_each(&mut written).with_context(|| self.folder.cannot_be_written())
         })
         .await?;
         for (view, writer) in missing.into_iter().zip(writers) {
-            let scores = self.keep(view, writer, dataset.rows).with_context(|| cannot_be_written(&self.folder))?;
+            let scores = self.keep(view, writer, dataset.rows).with_context(|| self.folder.cannot_be_written())?;
             let mut state = self.state();
             state.used.written.push(scores.name().to_owned());
             state.held.insert(view.digest.clone(), Arc::new(scores));
@@ -217,11 +212,11 @@ impl Cache {
 
     /// The scores of a view, if a file in the folder has them and is whole.
     fn find(&self, view: &ScoredView, rows: u64) -> Result<Option<Scores>> {
-        for name in self.names()? {
-            if !name.starts_with(&view.digest) {
+        for name in self.folder.names()? {
+            if !name.starts_with(&view.digest) || !cache::holds(&name, Content::Scores) {
                 continue;
             }
-            let file = match File::open(self.folder.join(&name)) {
+            let file = match File::open(self.folder.path(&name)) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 file => file.map_err(anyhow::Error::from),
             };
@@ -234,62 +229,19 @@ impl Cache {
     }
 
     fn refuse(&self, used: &mut Used, name: &str, why: &str) {
-        // Another run may have removed it already; else it is refused again.
-        let _ = fs::remove_file(self.folder.join(name));
+        self.folder.remove(name);
         used.refused.push(Refused { file: name.to_owned(), why: why.to_owned() });
     }
 
     fn writer(&self, view: &ScoredView) -> Result<Writer> {
-        // A temporary file is private, and a later step of a workflow, which keeps the folder, may be another user.
-        let readable = Permissions::from_mode(0o644);
-        let file = Builder::new().prefix(UNFINISHED).permissions(readable).tempfile_in(&self.folder)?;
-        Writer::new(file, view)
+        Writer::new(self.folder.unfinished()?, view)
     }
 
     fn keep(&self, view: &ScoredView, writer: Writer, rows: u64) -> Result<Scores> {
         let file = writer.finish()?;
-        let name = named(&view.digest, &path::sha256_of(&file.reopen()?)?);
-        let file = file.persist(self.folder.join(&name))?;
+        let sha256 = path::sha256_of(&file.reopen()?)?;
+        let (name, file) = self.folder.keep(file, &view.digest, &sha256, Content::Scores)?;
         Scores::open(file, &name, view, rows)
-    }
-
-    /// Removes the files that were not used for longest until the rest is small enough, and what killed runs left.
-    fn trim(&self) {
-        let Ok(names) = self.names() else { return };
-        let files = names.into_iter().filter_map(|name| {
-            let path = self.folder.join(name);
-            let facts = path.metadata().ok()?;
-            Some((facts.modified().ok()?, path, facts.len()))
-        });
-        let mut files = files.collect::<Vec<_>>();
-        files.sort();
-        let mut bytes = files.iter().map(|(.., bytes)| bytes).sum::<u64>();
-        for (_, path, its) in files {
-            if bytes <= self.bytes {
-                break;
-            }
-            // What another run removes at the same time is gone as well.
-            let _ = fs::remove_file(path);
-            bytes -= its;
-        }
-        for path in left(&self.folder) {
-            let _ = fs::remove_file(path);
-        }
-    }
-
-    /// The files of the folder that are ours, in the order of their names. Others are not touched.
-    fn names(&self) -> Result<Vec<String>> {
-        let unread = || format!("the cache of scores `{}` cannot be read", self.folder.display());
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder).with_context(unread)? {
-            let entry = entry.with_context(unread)?;
-            // No link and no pipe, which would lead elsewhere, or nowhere.
-            if entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                names.extend(entry.file_name().to_str().filter(|name| is_ours(name)).map(str::to_owned));
-            }
-        }
-        names.sort();
-        Ok(names)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -299,42 +251,8 @@ impl Cache {
 
 /// The scores of a view from a file that is whole, which counts as used now.
 fn read(file: File, name: &str, view: &ScoredView, rows: u64) -> Result<Scores> {
-    ensure!(name == named(&view.digest, &path::sha256_of(&file)?), "its content is not what its name says");
-    // A file of another user stays as old as it is.
-    let _ = file.set_modified(SystemTime::now());
+    cache::ensure_whole(&file, name)?;
     Scores::open(file, name, view, rows)
-}
-
-/// Only when a run ends is it known what it has used.
-impl Drop for Cache {
-    fn drop(&mut self) {
-        self.trim();
-    }
-}
-
-fn cannot_be_written(folder: &Path) -> String {
-    let folder = folder.display();
-    format!("the cache of scores `{folder}` cannot be written: name another folder with `--cache`, or none")
-}
-
-fn named(view: &str, content: &str) -> String {
-    format!("{view}-{content}.parquet")
-}
-
-fn is_ours(name: &str) -> bool {
-    let digest = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let digests = name.strip_suffix(".parquet").and_then(|name| name.split_once('-'));
-    digests.is_some_and(|(view, content)| digest(view) && digest(content))
-}
-
-/// Temporary files of runs that were killed.
-fn left(folder: &Path) -> Vec<PathBuf> {
-    let entries = folder.read_dir().into_iter().flatten().flatten();
-    let old = |entry: &fs::DirEntry| {
-        let age = entry.metadata().ok()?.modified().ok()?.elapsed().ok()?;
-        Some(entry.file_name().to_str()?.starts_with(UNFINISHED) && age > LEFT)
-    };
-    entries.filter(|entry| old(entry) == Some(true)).map(|entry| entry.path()).collect()
 }
 
 /// Some rows, or all where there are few. Drawn from what the operating system gives, so that nobody knows beforehand which

@@ -13,16 +13,19 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 
+use crate::artifact::fetch::Transfers;
 use crate::score::definition::Definition;
 use crate::score::onnx::Binding;
 use crate::stats::random;
 use crate::target::Side;
 
-/// Rows scored so far, for the progress bar.
+/// How far a run is, for the progress bar: bytes fetched, rows scored.
 #[derive(Debug, Default)]
 pub struct Progress {
     scored: AtomicU64,
     expected: AtomicU64,
+    /// What is fetched before anything is scored.
+    pub transfers: Arc<Transfers>,
 }
 
 impl Progress {

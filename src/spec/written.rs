@@ -8,6 +8,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact;
 use crate::score::onnx;
 
 /// A validation spec: a promise about a model that can be checked.
@@ -189,15 +190,25 @@ pub enum Scorer {
 }
 
 impl Scorer {
-    /// A scorer given as one word: `column:NAME`, `columns:NAME,NAME,NAME`, a Parquet file of predictions, or else an ONNX
-    /// model.
+    /// The source of the file that holds the model or its scores, with the key that names it.
+    #[must_use]
+    pub fn source(&self) -> Option<(&'static str, &String)> {
+        match self {
+            Self::Onnx(scorer) => Some(("onnx", &scorer.onnx)),
+            Self::Predictions(scorer) => Some(("predictions", &scorer.predictions)),
+            Self::Column(_) | Self::Columns(_) => None,
+        }
+    }
+
+    /// A scorer given as one word: `column:NAME`, `columns:NAME,NAME,NAME`, a source of a Parquet file of predictions, or
+    /// else that of an ONNX model.
     #[must_use]
     pub fn given(word: &str) -> Self {
         if let Some(column) = word.strip_prefix("column:") {
             Self::Column(ColumnScorer { column: column.to_owned() })
         } else if let Some(columns) = word.strip_prefix("columns:") {
             Self::Columns(ColumnsScorer { columns: columns.split(',').map(str::to_owned).collect() })
-        } else if word.ends_with(".parquet") {
+        } else if artifact::file_name(word).ends_with(".parquet") {
             let (score, scores) = (default_score(), Vec::new());
             Self::Predictions(PredictionsScorer { predictions: word.to_owned(), score, scores })
         } else {
@@ -212,7 +223,8 @@ impl Scorer {
 #[serde(deny_unknown_fields)]
 #[schemars(title = "onnx")]
 pub struct OnnxScorer {
-    /// The path of the model file.
+    /// Where the model file is: a path, or another source, such as `git:main:models/m.onnx`, `release:latest/m.onnx`,
+    /// `https://...` or `s3://...`; `@sha256:...` behind it pins its digest.
     pub onnx: String,
     /// The name of the output that holds the scores, where it cannot be told from the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -254,7 +266,7 @@ pub struct ColumnsScorer {
 #[serde(deny_unknown_fields)]
 #[schemars(title = "predictions")]
 pub struct PredictionsScorer {
-    /// The path or glob of the Parquet files: one row per id. The id column has the name of `columns.id`.
+    /// The path or glob of the Parquet files, or another source: one row per id. The id column has the name of `columns.id`.
     pub predictions: String,
     /// The column of that file that holds the scores.
     #[serde(default = "default_score")]
@@ -315,11 +327,12 @@ pub struct Columns {
     pub protected: Vec<String>,
 }
 
-/// Where a dataset lies: Parquet files.
+/// Where a dataset lies: Parquet files, each named by a path, a glob, or another source.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Data {
-    /// A path or a glob, relative to the spec: `data/test.parquet`, `history/month=*/*.parquet`.
+    /// A path or a glob, relative to the spec, or another source: `data/test.parquet`, `history/month=*/*.parquet`,
+    /// `s3://acme/history/month=*/*.parquet`.
     One(String),
     /// Several of them.
     Many(#[schemars(extend("minItems" = 1))] Vec<String>),
@@ -410,6 +423,10 @@ pub struct Policy {
     /// weakening blocks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weakening_approvers: Vec<String>,
+    /// What a candidate that a pull request names may be fetched from: hosts such as `models.acme.com`, `*.acme.com`, and
+    /// buckets such as `s3://acme`. Without any, a pull request names files of the repository and its releases only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_hosts: Vec<String>,
 }
 
 impl Default for Policy {
@@ -421,6 +438,7 @@ impl Default for Policy {
             min_rows: 100,
             min_positives: 20,
             weakening_approvers: Vec::new(),
+            allowed_hosts: Vec::new(),
         }
     }
 }

@@ -552,7 +552,7 @@ fn a_folder_that_cannot_be_written_is_an_error_with_its_remedy() {
     let gate = Gate::new();
     fs::write(gate.scores(), "a file").unwrap();
     let done = command(&gate, &["run", "--cache", "scores"], None);
-    let expected = "the cache of scores `scores` cannot be written: name another folder with `--cache`, or none";
+    let expected = "the cache `scores` cannot be written: name another folder with `--cache`, or none";
     assert!(done.status.code() == Some(2) && said(&done).contains(expected), "{}", said(&done));
     let done = command(&gate, &["run", "--cache", "other", "--cache-size", "0"], None);
     assert!(done.status.code() == Some(2) && said(&done).contains("--cache-size"), "{}", said(&done));

@@ -1,8 +1,9 @@
-//! The generated files are current, every check has a whole page, and every example of a page is a valid spec.
+//! The generated files are current, every check and every source has a whole page, and every example of a page is a valid
+//! spec.
 
 use std::path::{Path, PathBuf};
 
-use modelgate::{checks::CHECKS, docs, spec::Spec};
+use modelgate::{artifact::SOURCES, checks::CHECKS, docs, spec::Spec};
 
 const SECTIONS: [&str; 4] = ["## What it does", "## Why it matters", "## What it assumes", "## Example"];
 
@@ -31,9 +32,19 @@ fn the_pages_are_current_and_no_other_is_there() {
     for kind in CHECKS {
         current(&folder.join(format!("{}.md", kind.name)), &docs::page(kind));
     }
-    let pages = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    only(&folder, CHECKS.iter().map(|kind| kind.name));
+    let folder = root().join("docs/sources");
+    for kind in SOURCES {
+        current(&folder.join(format!("{}.md", kind.name)), &docs::source_page(kind));
+    }
+    only(&folder, SOURCES.iter().map(|kind| kind.name));
+}
+
+/// No page is there but those of these names.
+fn only<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) {
+    let pages = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut pages: Vec<String> = pages.map(|name| name.trim_end_matches(".md").to_owned()).collect();
-    let mut names: Vec<String> = CHECKS.iter().map(|kind| kind.name.to_owned()).collect();
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
     pages.sort();
     names.sort();
     assert_eq!(pages, names);
@@ -58,6 +69,29 @@ fn every_example_of_a_page_is_a_valid_spec() {
         let example = example.unwrap_or_else(|| panic!("{} has no example", kind.name));
         let folder = tempfile::tempdir().unwrap();
         let path = spec_with(folder.path(), example);
+        if let Err(problems) = Spec::read(&path) {
+            panic!("the example of {}:\n{problems}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn every_page_of_a_source_is_whole_and_its_example_is_valid() {
+    for kind in SOURCES {
+        let page = docs::source_page(kind);
+        for section in ["## Form", "## What it does", "## Identity", "## Example"] {
+            assert!(page.contains(section), "{} lacks `{section}`:\n{page}", kind.name);
+        }
+        let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let (key, scorer) = example.trim().split_once(": ").unwrap();
+        let others = if key == "candidate" { "" } else { "candidate: { column: s }\n" };
+        let spec = format!(
+            "version: 1\nmodel: {{ name: m, task: binary }}\n{others}{key}: {scorer}\ncolumns: {{ label: y }}\n\
+             data: {{ test: a }}\nchecks: [{{ performance.metric: {{ metric: roc_auc, min: 0.5 }} }}]\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("modelgate.yaml");
+        std::fs::write(&path, spec).unwrap();
         if let Err(problems) = Spec::read(&path) {
             panic!("the example of {}:\n{problems}", kind.name);
         }

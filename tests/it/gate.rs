@@ -8,6 +8,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
+use modelgate::artifact::reach::Reach;
+use modelgate::artifact::world::World;
 use modelgate::score::{Judged, Scorer as Opened};
 use modelgate::spec::Spec;
 use modelgate::spec::written::Scorer;
@@ -424,7 +426,7 @@ const BAD_MODEL: &[Case] = &[
         model(f, &baseline_model()[..baseline_model().len() / 2])
     }),
     ("inputs of other data", "`carrier`", |f| model(f, &baseline_model())),
-    ("missing baseline", "`old.onnx` does not exist", |f| spec_with(f, "{ column: score_old }", "{ onnx: old.onnx }")),
+    ("missing baseline", "`old.onnx` names no file", |f| spec_with(f, "{ column: score_old }", "{ onnx: old.onnx }")),
     ("no baseline", "this check compares with a baseline, and the spec has none", |f| {
         spec_with(f, "baseline: { column: score_old }\n", "");
     }),
@@ -586,7 +588,9 @@ fn many_scores_are_binned_and_the_record_says_so() {
 /// The scores of a model on the test rows of the example, as the gate makes them.
 fn example_scores(spec: &Spec, model: &str, batch: &RecordBatch) -> ArrayRef {
     let given = Scorer::given(&format!("models/{model}.onnx"));
-    let Judged { scorer: Opened::Onnx(onnx), .. } = Judged::open(&example(), &given).unwrap() else { unreachable!() };
+    let world = World::new(&example(), Reach::Own, &Arc::default(), &Arc::default());
+    let opened = tokio::runtime::Runtime::new().unwrap().block_on(Judged::open(&world, &given)).unwrap();
+    let Judged { scorer: Opened::Onnx(onnx), .. } = opened else { unreachable!() };
     let binding = onnx.bind(&spec.written.model, &spec.written.columns.features, &batch.schema()).unwrap();
     let columns: Vec<ArrayRef> = binding.columns().iter().map(|name| batch[name.as_str()].clone()).collect();
     Arc::new(binding.score(&columns, batch.num_rows()).unwrap().remove(0))

@@ -14,6 +14,7 @@ mod fault;
 mod log;
 mod policy;
 mod runner;
+mod sources;
 mod toy;
 mod trigger;
 mod trouble;

@@ -186,12 +186,12 @@ fn a_label_does_not_leave_its_quotes() {
 /// A report in which every text is this one.
 fn report(text: &str) -> Report {
     let own = || text.to_owned();
-    let source = || Source { source: own(), sha256: Some("0".repeat(64)), unstable: None };
+    let source = || Source { source: own(), sha256: Some("0".repeat(64)), found: Vec::new(), unstable: None };
     let inputs = Inputs {
         spec: record::File { path: own(), sha256: "0".repeat(64) },
         candidate: source(),
         baseline: Some(source()),
-        data: vec![Rows { name: own(), rows: 12, sha256: "0".repeat(64) }],
+        data: vec![Rows { name: own(), rows: 12, sha256: "0".repeat(64), found: Vec::new() }],
     };
     let model = Model {
         name: own(),

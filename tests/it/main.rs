@@ -21,6 +21,7 @@ mod multiclass;
 mod onnx;
 mod scored;
 mod slices;
+mod sources;
 mod statistics;
 mod statistics_binary;
 mod statistics_multiclass;

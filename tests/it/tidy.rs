@@ -80,11 +80,12 @@ fn layers_name_no_layer_above() {
 
 #[test]
 fn crates_stay_where_they_belong() {
-    let rules: [(&[&str], &[&str]); 4] = [
+    let rules: [(&[&str], &[&str]); 5] = [
         (&["serde_yaml", "saphyr"], &["spec/yaml"]),
         (&["minijinja"], &["report/render"]),
         (&["octocrab", "http::", "http_body"], &["deliver/github"]),
         (&["datafusion"], &["engine", "gate"]),
+        (&["reqwest", "use object_store"], &["artifact"]),
     ];
     for (names, homes) in rules {
         let named = |line: &str| names.iter().any(|name| line.contains(name));

@@ -96,6 +96,7 @@ static ROWS: &[(&str, Rule)] = &[
     ("policy.min_rows", Rule::AtMost),
     ("policy.min_positives", Rule::AtMost),
     ("policy.weakening_approvers", Rule::Items { added: Weakening, removed: Tightening, moved: None }),
+    ("policy.allowed_hosts", Rule::Items { added: Weakening, removed: Tightening, moved: None }),
     ("suites.*", Rule::Whole { added: Neutral, removed: Weakening }),
     ("suites.*.on", PROMISES),
     ("suites.*.checks", Rule::Selected),

@@ -80,7 +80,7 @@ fn a_folder_of_scores_is_an_input_or_a_variable() {
     let double = Double::start();
     let mut job = Job::on_pull_request(&double).input("cache", "toy.csv/scores");
     fs::write(job.workspace().join("toy.csv"), "").unwrap();
-    job.run().ends_with(2).tells("the cache of scores `toy.csv/scores` cannot be written");
+    job.run().ends_with(2).tells("the cache `toy.csv/scores` cannot be written");
 }
 
 #[test]

@@ -1,0 +1,355 @@
+//! Objects in S3, Google Cloud Storage and Azure Blob Storage, with the credentials that the machine has.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use async_trait::async_trait;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use glob::{MatchOptions, Pattern};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::path::Path;
+use object_store::{
+    ClientConfigKey, Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig,
+};
+use schemars::JsonSchema;
+
+use super::trouble::{Trouble, innermost};
+use super::world::World;
+use super::{Body, Item, Kind, Malformed, Place, Remote, Source};
+
+/// Objects that one pattern may name.
+const MOST_OBJECTS: usize = 10_000;
+/// The time for one request; longer than the parts of a large object may take, since their rate is watched.
+const REQUEST_TIME: &str = "1 hour";
+/// A `*` stands for a part of a name, and not for several folders.
+const WITHIN_NAMES: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+
+/// The kind of source.
+pub(super) const KIND: Kind = Kind {
+    name: "bucket",
+    beginnings: &["s3://", "gs://", "az://"],
+    parse: |text| Ok(Box::new(Bucket::parse(text)?)),
+    schema: |generator| Bucket::json_schema(generator),
+};
+
+/// Objects in Amazon S3, Google Cloud Storage or Azure Blob Storage, and in what speaks as these do.
+///
+/// # Form
+/// `s3://BUCKET/KEY`, `gs://BUCKET/KEY`, `az://CONTAINER/KEY`; the key may be a glob: `s3://acme/history/month=2026-*/*.parquet`.
+///
+/// # What it does
+/// Lists only the folders that a glob can mean, so a pattern over Hive partitions does not list those that it leaves out,
+/// and fetches the objects that the cache does not have. The credentials are those of the machine: the variables
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` and `AWS_ENDPOINT_URL`, a web identity
+/// or the role of the machine; `GOOGLE_APPLICATION_CREDENTIALS`; `AZURE_STORAGE_ACCOUNT_NAME` with `AZURE_STORAGE_ACCOUNT_KEY`
+/// or a federated token. The actions of the three clouds set them from the token of GitHub's OIDC.
+///
+/// On a pull request, a bucket that the pull request names must be in `policy.allowed_hosts` of the base: `s3://acme`.
+///
+/// # Identity
+/// The address with the version, or the `ETag`, of the object; reading stops when the object is replaced meanwhile.
+///
+/// # Example
+/// ```yaml
+/// candidate: { onnx: s3://acme/models/candidate.onnx }
+/// ```
+#[derive(Debug, JsonSchema)]
+struct Bucket {
+    /// `s3`, `gs` or `az`.
+    scheme: String,
+    /// The bucket or the container.
+    bucket: String,
+    /// The key or the glob.
+    key: String,
+}
+
+impl Bucket {
+    fn parse(text: &str) -> Result<Self, Malformed> {
+        let parts = text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('/')?)));
+        let Some((scheme, (bucket, key))) = parts.filter(|(_, (bucket, key))| !bucket.is_empty() && !key.is_empty())
+        else {
+            return Err(Malformed::new(format!("`{text}` names no object"), "write `s3://BUCKET/KEY`"));
+        };
+        let is_name = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
+        if !bucket.chars().all(is_name) {
+            return Err(Malformed::new(format!("`{bucket}` is no name of a bucket"), "write `s3://BUCKET/KEY`"));
+        }
+        if let Err(error) = Pattern::new(key) {
+            return Err(Malformed::new(format!("`{key}` is no glob: {error}"), "correct it"));
+        }
+        Ok(Self { scheme: scheme.to_owned(), bucket: bucket.to_owned(), key: key.to_owned() })
+    }
+
+    fn root(&self) -> String {
+        format!("{}://{}", self.scheme, self.bucket)
+    }
+
+    /// The store, set up by the variables of the process.
+    fn open(&self) -> object_store::Result<Arc<dyn ObjectStore>> {
+        let retry = RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
+        Ok(match self.scheme.as_str() {
+            "s3" => {
+                let time = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+                let builder = AmazonS3Builder::from_env().with_config(time, REQUEST_TIME);
+                Arc::new(builder.with_bucket_name(&self.bucket).with_retry(retry).build()?)
+            }
+            "gs" => {
+                let time = GoogleConfigKey::Client(ClientConfigKey::Timeout);
+                let builder = GoogleCloudStorageBuilder::from_env().with_config(time, REQUEST_TIME);
+                Arc::new(builder.with_bucket_name(&self.bucket).with_retry(retry).build()?)
+            }
+            _ => {
+                let time = AzureConfigKey::Client(ClientConfigKey::Timeout);
+                let builder = MicrosoftAzureBuilder::from_env().with_config(time, REQUEST_TIME);
+                Arc::new(builder.with_container_name(&self.bucket).with_retry(retry).build()?)
+            }
+        })
+    }
+
+    /// The objects that are meant.
+    async fn objects(&self, store: &dyn ObjectStore) -> Result<Vec<ObjectMeta>, Error> {
+        if !has_wildcard(&self.key) {
+            return Ok(vec![store.head(&Path::parse(&self.key)?).await?]);
+        }
+        let parts = self.key.split('/').collect::<Vec<_>>();
+        let (mut folders, mut found) = (vec![String::new()], Vec::new());
+        for (index, part) in parts.iter().enumerate() {
+            let is_last = index + 1 == parts.len();
+            if *part == "**" {
+                return self.below(store, &folders).await;
+            }
+            if !is_last && !has_wildcard(part) {
+                folders.iter_mut().for_each(|folder| *folder = format!("{folder}{part}/"));
+                continue;
+            }
+            let pattern = pattern(part);
+            let is_meant = |path: &Path| path.filename().is_some_and(|name| pattern.matches_with(name, WITHIN_NAMES));
+            let mut deeper = Vec::new();
+            for folder in &folders {
+                let listed = store.list_with_delimiter(Some(&Path::parse(folder)?)).await?;
+                if is_last {
+                    found.extend(listed.objects.into_iter().filter(|object| is_meant(&object.location)));
+                } else {
+                    deeper.extend(
+                        listed.common_prefixes.iter().filter(|path| is_meant(path)).map(|path| format!("{path}/")),
+                    );
+                }
+            }
+            folders = deeper;
+        }
+        Ok(found)
+    }
+
+    /// The objects below some folders, however deep, whose whole key fits.
+    async fn below(&self, store: &dyn ObjectStore, folders: &[String]) -> Result<Vec<ObjectMeta>, Error> {
+        let (pattern, mut found) = (pattern(&self.key), Vec::new());
+        for folder in folders {
+            let path = Path::parse(folder)?;
+            let listed = store.list(Some(&path)).try_filter(|object| {
+                let fits = pattern.matches_with(object.location.as_ref(), WITHIN_NAMES);
+                std::future::ready(fits)
+            });
+            found.extend(listed.take(MOST_OBJECTS + 1).try_collect::<Vec<_>>().await?);
+        }
+        Ok(found)
+    }
+
+    fn item(&self, store: &Arc<dyn ObjectStore>, object: ObjectMeta) -> Item {
+        let name = format!("{}/{}", self.root(), object.location);
+        let version = object.version.as_ref().or(object.e_tag.as_ref());
+        let identity = version.map(|version| format!("{name} {version}"));
+        let bytes = Some(object.size);
+        let place = Place::There(Box::new(Stored { store: Arc::clone(store), object }));
+        Item { name, identity, sha256: None, bytes, place }
+    }
+}
+
+fn has_wildcard(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+/// A part of a glob that was one when the whole was read; what is none fits nothing.
+fn pattern(text: &str) -> Pattern {
+    Pattern::new(text).unwrap_or_default()
+}
+
+#[async_trait]
+impl Source for Bucket {
+    async fn find(&self, world: &World) -> Result<Vec<Item>> {
+        world.reach.ensure_bucket(&self.root())?;
+        let store = self.open().map_err(trouble)?;
+        let objects = self.objects(store.as_ref()).await.map_err(trouble)?;
+        let objects = objects.into_iter().filter(|object| object.size > 0).collect::<Vec<_>>();
+        ensure!(!objects.is_empty(), "`{}/{}` names no object that has a byte; check the key", self.root(), self.key);
+        ensure!(objects.len() <= MOST_OBJECTS, "it names more than {MOST_OBJECTS} objects; write a narrower pattern");
+        Ok(objects.into_iter().map(|object| self.item(&store, object)).collect())
+    }
+}
+
+/// An object of a version.
+struct Stored {
+    store: Arc<dyn ObjectStore>,
+    object: ObjectMeta,
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.object.location)
+    }
+}
+
+#[async_trait]
+impl Remote for Stored {
+    async fn open(&self, from: u64) -> Result<Body, Trouble> {
+        let ObjectMeta { location, e_tag, version, .. } = &self.object;
+        let range = (from > 0).then_some(GetRange::Offset(from));
+        let options = GetOptions { range, if_match: e_tag.clone(), version: version.clone(), ..GetOptions::default() };
+        let got = self.store.get_opts(location, options).await.map_err(trouble)?;
+        let (from, bytes) = (got.range.start, Some(got.meta.size));
+        Ok(Body { from, bytes, pieces: got.into_stream().map(|piece| piece.map_err(trouble)).boxed() })
+    }
+
+    fn is_pinned(&self) -> bool {
+        self.object.e_tag.is_some() || self.object.version.is_some()
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
+fn trouble(error: Error) -> Trouble {
+    let why = innermost(&error);
+    match error {
+        Error::NotFound { .. } => {
+            Trouble::last(format!("there is no such object: {why}"), "check the bucket and the key")
+        }
+        Error::Precondition { .. } => {
+            Trouble::last("it changed while it was read", "run again, or name a key that stays")
+        }
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            Trouble::last(why, "give this run credentials that may read it")
+        }
+        Error::InvalidPath { .. } | Error::NotImplemented { .. } | Error::NotSupported { .. } => {
+            Trouble::last(why, "check the key")
+        }
+        _ => Trouble::again(why),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::stream::BoxStream;
+    use object_store::memory::InMemory;
+    use object_store::{
+        CopyOptions, GetResult, ListResult, MultipartUpload, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    };
+
+    use super::*;
+
+    /// A store that counts the folders that are listed.
+    #[derive(Debug, Default)]
+    struct Counting {
+        store: InMemory,
+        listed: AtomicUsize,
+    }
+
+    impl fmt::Display for Counting {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("counting")
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Counting {
+        async fn put_opts(
+            &self,
+            at: &Path,
+            payload: PutPayload,
+            options: PutOptions,
+        ) -> object_store::Result<PutResult> {
+            self.store.put_opts(at, payload, options).await
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            at: &Path,
+            options: PutMultipartOptions,
+        ) -> object_store::Result<Box<dyn MultipartUpload>> {
+            self.store.put_multipart_opts(at, options).await
+        }
+
+        async fn get_opts(&self, at: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+            self.store.get_opts(at, options).await
+        }
+
+        fn delete_stream(
+            &self,
+            at: BoxStream<'static, object_store::Result<Path>>,
+        ) -> BoxStream<'static, object_store::Result<Path>> {
+            self.store.delete_stream(at)
+        }
+
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+            self.listed.fetch_add(1, Ordering::Relaxed);
+            self.store.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+            self.listed.fetch_add(1, Ordering::Relaxed);
+            self.store.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+            self.store.copy_opts(from, to, options).await
+        }
+    }
+
+    async fn found(keys: &[&str], pattern: &str) -> (Vec<String>, usize) {
+        let store = Counting::default();
+        for key in keys {
+            store.store.put(&Path::from(*key), PutPayload::from("x")).await.unwrap();
+        }
+        let bucket = Bucket::parse(&format!("s3://acme/{pattern}")).unwrap();
+        let objects = bucket.objects(&store).await.unwrap();
+        let names = objects.iter().map(|object| object.location.to_string()).collect();
+        (names, store.listed.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_pattern_lists_only_the_partitions_that_it_means() {
+        let keys = ["h/month=2025-12/a.parquet", "h/month=2026-01/a.parquet", "h/month=2026-02/b.parquet", "h/x.csv"];
+        let expected = ["h/month=2026-01/a.parquet", "h/month=2026-02/b.parquet"].map(str::to_owned).to_vec();
+        // The months, and the two that are meant.
+        assert_eq!(found(&keys, "h/month=2026-*/*.parquet").await, (expected, 3));
+        assert_eq!(found(&keys, "h/month=2026-0[2]/*").await.0, ["h/month=2026-02/b.parquet"]);
+        assert_eq!(found(&keys, "h/*.parquet").await.0, [""; 0]);
+        assert_eq!(found(&keys, "h/**/*.parquet").await.0.len(), 3);
+        assert_eq!(found(&keys, "h/x.csv").await, (vec!["h/x.csv".to_owned()], 0));
+    }
+
+    #[test]
+    fn an_address_names_a_bucket_and_a_key() {
+        for wrong in ["s3://", "s3://acme", "s3://acme/", "s3:///key", "s3://a@b/key", "s3://acme/["] {
+            assert!(Bucket::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_that_was_replaced_is_not_read() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let key = Path::from("m.onnx");
+        store.put(&key, PutPayload::from("first")).await.unwrap();
+        let stored = Stored { object: store.head(&key).await.unwrap(), store: Arc::clone(&store) };
+        let body = stored.open(2).await.unwrap();
+        assert_eq!((body.from, body.bytes), (2, Some(5)));
+        store.put(&key, PutPayload::from("other")).await.unwrap();
+        let Err(trouble) = stored.open(2).await else { panic!("another object was read") };
+        assert!(trouble.to_string().contains("it changed while it was read"), "{trouble}");
+    }
+}

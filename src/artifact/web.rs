@@ -1,0 +1,271 @@
+//! Files of servers, and the one client that asks them.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE,
+};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url};
+use schemars::JsonSchema;
+
+use super::reach::Reach;
+use super::trouble::{Trouble, redacted};
+use super::world::World;
+use super::{Body, Item, Kind, Malformed, Place, Remote, Source};
+
+/// Redirects that one request follows.
+const MOST_HOPS: usize = 10;
+/// The time for a connection to be made.
+const CONNECT_TIME: Duration = Duration::from_secs(15);
+/// The time for an answer to begin, and between two of its parts.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// The kind of source.
+pub(super) const KIND: Kind = Kind {
+    name: "https",
+    beginnings: &["https://", "http://"],
+    parse: |text| Ok(Box::new(Address::parse(text)?)),
+    schema: |generator| Address::json_schema(generator),
+};
+
+/// A file of a server.
+///
+/// # Form
+/// `https://models.acme.com/delays/model.onnx`, best with its digest behind it: `@sha256:9f86...`.
+///
+/// # What it does
+/// Asks for the version of the file, which the server's strong `ETag` says, and fetches it if the cache does not have that
+/// version. With a digest that the cache has, the server is not asked at all; without a digest and an `ETag` the file is
+/// fetched in every run. `http://` is for this machine only. A name and a password in the address are sent to that server
+/// and to no other, and neither they nor the query are shown or recorded.
+///
+/// On a pull request, an address that the pull request names must be of a host in `policy.allowed_hosts` of the base, and
+/// so must every redirect. Addresses within private networks are refused for hosts that are not allowed by their whole name.
+///
+/// # Identity
+/// The address with the server's `ETag`, or the digest.
+///
+/// # Example
+/// ```yaml
+/// baseline: { onnx: https://models.acme.com/delays/champion.onnx }
+/// ```
+#[derive(Debug, JsonSchema)]
+struct Address {
+    /// The address.
+    #[schemars(with = "String")]
+    url: Url,
+}
+
+impl Address {
+    fn parse(text: &str) -> Result<Self, Malformed> {
+        let url = Url::parse(text)
+            .map_err(|error| Malformed::new(format!("`{text}` is no address: {error}"), "correct it"))?;
+        if is_plain_elsewhere(&url) {
+            let message = format!("`{text}` would come over a connection that anyone may change");
+            return Err(Malformed::new(message, "write `https://`; `http://` is for this machine"));
+        }
+        Ok(Self { url })
+    }
+}
+
+/// Whether an address is without encryption, and not of this machine.
+fn is_plain_elsewhere(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let is_here = host == "localhost" || host == "[::1]" || host.starts_with("127.");
+    url.scheme() != "https" && !(url.scheme() == "http" && is_here)
+}
+
+#[async_trait]
+impl Source for Address {
+    async fn find(&self, world: &World) -> Result<Vec<Item>> {
+        let name = redacted(self.url.as_str());
+        let mut location = world.web.location(Request::get(self.url.clone()), false);
+        let part = location.part(0, Some(0)).await.with_context(|| format!("`{name}` cannot be asked for"))?;
+        location.tag = strong_tag(part.headers());
+        let tag = location.tag.as_ref().and_then(|tag| tag.to_str().ok());
+        let identity = tag.map(|tag| format!("{name} {tag}"));
+        let bytes = whole(&part);
+        Ok(vec![Item { name, identity, sha256: None, bytes, place: Place::There(Box::new(location)) }])
+    }
+}
+
+/// Clients that follow redirects themselves, so that they know where these lead.
+#[derive(Debug)]
+pub struct Web {
+    reach: Reach,
+    /// For what the spec names.
+    named: OnceLock<Client>,
+    /// For servers that the machine is set up for, which decide where their files lie.
+    known: OnceLock<Client>,
+}
+
+/// What is said to a server.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    /// What is sent to the host of the address only.
+    pub(super) credentials: HeaderMap,
+    /// What is posted; nothing where something is got.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+impl Request {
+    pub(super) fn get(url: Url) -> Self {
+        Self { url, headers: HeaderMap::new(), credentials: HeaderMap::new(), body: None }
+    }
+}
+
+/// A file of a server.
+#[derive(Debug, Clone)]
+pub(super) struct Location {
+    request: Request,
+    reach: Reach,
+    client: Result<Client, Trouble>,
+    /// The strong tag of the version that was found.
+    tag: Option<HeaderValue>,
+}
+
+impl Web {
+    pub(super) fn new(reach: Reach) -> Self {
+        Self { reach, named: OnceLock::new(), known: OnceLock::new() }
+    }
+
+    /// Where a file is, on a server that the machine is set up for, or that somebody named.
+    pub(super) fn location(&self, request: Request, is_known: bool) -> Location {
+        let reach = if is_known { Reach::Own } else { self.reach.clone() };
+        let cell = if is_known { &self.known } else { &self.named };
+        let client = match cell.get() {
+            Some(client) => Ok(client.clone()),
+            None => client(&reach).map(|client| cell.get_or_init(|| client).clone()),
+        };
+        Location { request, reach, client, tag: None }
+    }
+}
+
+fn client(reach: &Reach) -> Result<Client, Trouble> {
+    Client::builder()
+        .dns_resolver(Arc::new(reach.resolver()))
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIME)
+        .read_timeout(ANSWER_TIME)
+        .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(Trouble::of_transport)
+}
+
+impl Location {
+    /// The answer of the server, wherever it leads.
+    pub(super) async fn answer(&self) -> Result<Response, Trouble> {
+        self.ask(&HeaderMap::new()).await
+    }
+
+    /// A part of the file, from one byte to another or to the end.
+    async fn part(&self, from: u64, to: Option<u64>) -> Result<Response, Trouble> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if from > 0 || to.is_some() {
+            let to = to.map_or_else(String::new, |to| to.to_string());
+            let range = HeaderValue::try_from(format!("bytes={from}-{to}"));
+            headers.insert(RANGE, range.map_err(|error| Trouble::last(error.to_string(), "run again"))?);
+            headers.extend(self.tag.clone().map(|tag| (IF_RANGE, tag)));
+        }
+        self.ask(&headers).await
+    }
+
+    async fn ask(&self, headers: &HeaderMap) -> Result<Response, Trouble> {
+        let client = self.client.as_ref().map_err(Trouble::clone)?;
+        let Request { url, credentials, body, .. } = &self.request;
+        let mut here = url.clone();
+        for _ in 0..=MOST_HOPS {
+            self.reach.ensure_url(&here)?;
+            let request = match body {
+                Some(body) => client.post(here.clone()).body(body.clone()),
+                None => client.get(here.clone()),
+            };
+            let request = request.headers(self.request.headers.clone()).headers(headers.clone());
+            // What is for one host is nothing for another.
+            let is_same = here.origin() == url.origin();
+            let request = if is_same { request.headers(credentials.clone()) } else { request };
+            let response = request.send().await.map_err(Trouble::of_transport)?;
+            match next(&here, &response)? {
+                Some(next) => here = next,
+                None if response.status().is_success() => return Ok(response),
+                // There is no such part, perhaps since there is nothing.
+                None if response.status() == StatusCode::RANGE_NOT_SATISFIABLE => return Ok(response),
+                None => return Err(Trouble::of_answer(response.status(), response.headers())),
+            }
+        }
+        Err(Trouble::last(format!("it was redirected {MOST_HOPS} times"), "check the address"))
+    }
+}
+
+/// Where a redirect leads: never from a connection that is encrypted to one that is not.
+fn next(here: &Url, response: &Response) -> Result<Option<Url>, Trouble> {
+    let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    let location = response.headers().get(LOCATION).filter(|_| is_redirect);
+    let Some(location) = location else { return Ok(None) };
+    let location = location.to_str().ok().and_then(|location| here.join(location).ok());
+    let next = location.ok_or_else(|| Trouble::last("the server redirects to no address", "check the address"))?;
+    let is_weaker = here.scheme() == "https" && next.scheme() != "https";
+    if is_weaker || is_plain_elsewhere(&next) {
+        let why = format!("`{here}` redirects to `{next}`, over a connection that anyone may change");
+        return Err(Trouble::last(why, "name the address where it is served over `https://`"));
+    }
+    Ok(Some(next))
+}
+
+#[async_trait]
+impl Remote for Location {
+    async fn open(&self, from: u64) -> Result<Body, Trouble> {
+        let mut response = self.part(from, None).await?;
+        if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            response = self.part(0, None).await?;
+        }
+        let headers = response.headers();
+        if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            return Err(Trouble::last("the server packs it", "serve the file as it is, without `Content-Encoding`"));
+        }
+        if self.tag.is_some() && strong_tag(headers) != self.tag {
+            return Err(Trouble::last("it changed while it was read", "run again, or name a version that stays"));
+        }
+        let (from, bytes) = (begin(&response), whole(&response));
+        let pieces = response.bytes_stream().map(|piece| piece.map_err(Trouble::of_transport)).boxed();
+        Ok(Body { from, bytes, pieces })
+    }
+
+    fn is_pinned(&self) -> bool {
+        self.tag.is_some()
+    }
+}
+
+/// The tag of a version whose every byte is the same.
+fn strong_tag(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\"")).cloned()
+}
+
+/// The first byte of an answer.
+fn begin(response: &Response) -> u64 {
+    range(response).map_or(0, |(from, _)| from)
+}
+
+/// The size of the whole file.
+fn whole(response: &Response) -> Option<u64> {
+    match range(response) {
+        Some((_, whole)) => whole,
+        None => response.content_length(),
+    }
+}
+
+/// What an answer that is a part says: `bytes 5-9/10`, or `*` where the server does not know the whole.
+fn range(response: &Response) -> Option<(u64, Option<u64>)> {
+    let is_part = response.status() == StatusCode::PARTIAL_CONTENT;
+    let text = response.headers().get(CONTENT_RANGE).filter(|_| is_part)?.to_str().ok()?;
+    let (part, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
+    Some((part.split_once('-')?.0.parse().ok()?, whole.parse().ok()))
+}

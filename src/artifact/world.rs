@@ -1,0 +1,279 @@
+//! From what is written to files that can be read: found, fetched where they are not here, verified, and held until the
+//! run ends.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use super::cache::{self, Content, Folder};
+use super::fetch::{self, Limits, Transfers};
+use super::github::Repository;
+use super::reach::Reach;
+use super::web::Web;
+use super::{Item, Place, Remote, Written, path};
+
+/// Files that are fetched at the same time.
+const AT_ONCE: usize = 4;
+
+/// What sources need to find their files, and where these are kept.
+pub struct World {
+    /// The folder that paths are relative to.
+    pub folder: PathBuf,
+    /// What may be reached.
+    pub reach: Reach,
+    /// Servers.
+    pub web: Web,
+    repository: OnceCell<Repository>,
+    shelf: Arc<Shelf>,
+    limits: Limits,
+    transfers: Arc<Transfers>,
+}
+
+/// Where fetched files are kept, and those that this run holds on to.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    cache: Option<Arc<Folder>>,
+    held: OnceLock<Held>,
+}
+
+/// Files that others may remove from the folder while the run reads them here.
+#[derive(Debug)]
+struct Held {
+    links: TempDir,
+    folder: Arc<Folder>,
+    /// The folder of a run without a cache. It goes last.
+    _alone: Option<TempDir>,
+}
+
+/// Files that are here, in the order of their names.
+#[derive(Debug, Clone)]
+pub struct Obtained {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// The digest of the file, or of the list of digests of several.
+    pub sha256: String,
+    /// What was found elsewhere.
+    pub found: Vec<Found>,
+}
+
+/// A file that was found elsewhere, for the record.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Found {
+    /// What it is called.
+    pub name: String,
+    /// What never means other bytes: a commit, an asset, an address with the server's tag of its version. Nothing where
+    /// the server has none.
+    pub identity: Option<String>,
+    /// Its digest.
+    pub sha256: String,
+}
+
+/// A file that is here.
+struct One {
+    name: PathBuf,
+    file: PathBuf,
+    sha256: String,
+    found: Option<Found>,
+}
+
+impl Shelf {
+    /// A place for what is fetched: the cache, or without one a folder that is gone when the run ends.
+    #[must_use]
+    pub fn new(cache: Option<Arc<Folder>>) -> Self {
+        Self { cache, held: OnceLock::new() }
+    }
+
+    fn held(&self) -> Result<&Held> {
+        if let Some(held) = self.held.get() {
+            return Ok(held);
+        }
+        let (folder, alone) = match &self.cache {
+            Some(folder) => (Arc::clone(folder), None),
+            None => {
+                let alone = TempDir::new().context("no temporary folder for what is fetched")?;
+                (Arc::new(Folder::open(alone.path(), u64::MAX)?), Some(alone))
+            }
+        };
+        let links = folder.holding()?;
+        Ok(self.held.get_or_init(|| Held { links, folder, _alone: alone }))
+    }
+}
+
+impl Held {
+    /// What the folder has of an origin, or with a digest.
+    fn find(&self, origin: Option<&str>, sha256: Option<&str>) -> Result<Option<(PathBuf, String)>> {
+        for name in self.folder.names()? {
+            let Some((from, content)) = cache::digests(&name).filter(|_| cache::holds(&name, Content::Fetched)) else {
+                continue;
+            };
+            let is_meant = match sha256 {
+                Some(sha256) => content == sha256,
+                None => Some(from) == origin,
+            };
+            if is_meant && let Some(link) = self.take(&name)? {
+                return Ok(Some((link, content.to_owned())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Holds on to a file of the folder that is whole; one that is not is removed.
+    fn take(&self, name: &str) -> Result<Option<PathBuf>> {
+        let link = self.links.path().join(name);
+        if link.exists() {
+            return Ok(Some(link));
+        }
+        let file = self.folder.path(name);
+        // Another run may have removed it just now.
+        if fs::hard_link(&file, &link).or_else(|_| fs::copy(&file, &link).map(|_| ())).is_err() {
+            return Ok(None);
+        }
+        if cache::ensure_whole(&File::open(&link)?, name).is_err() {
+            self.folder.remove(name);
+            fs::remove_file(&link)?;
+            return Ok(None);
+        }
+        Ok(Some(link))
+    }
+}
+
+impl World {
+    /// What sources of a spec in this folder may reach.
+    #[must_use]
+    pub fn new(folder: &Path, reach: Reach, shelf: &Arc<Shelf>, transfers: &Arc<Transfers>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            web: Web::new(reach.clone()),
+            reach,
+            repository: OnceCell::new(),
+            shelf: Arc::clone(shelf),
+            limits: Limits::default(),
+            transfers: Arc::clone(transfers),
+        }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The repository on GitHub.
+    pub(super) async fn repository(&self) -> Result<&Repository> {
+        self.repository.get_or_try_init(async || Repository::connect(&self.folder)).await
+    }
+
+    /// The files that some sources name.
+    ///
+    /// # Errors
+    /// When one names none, cannot be reached, may not be, or is not what it is pinned to.
+    pub async fn obtain(&self, texts: &[String]) -> Result<Obtained> {
+        let mut all = Vec::new();
+        for text in texts {
+            let written = Written::parse(text).map_err(|wrong| anyhow!("{}; {}", wrong.message, wrong.remedy))?;
+            all.extend(self.files(&written).await.with_context(|| format!("`{}` cannot be had", written.shown))?);
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all.dedup_by(|a, b| a.name == b.name);
+        let found = all.iter().filter_map(|one| one.found.clone()).collect();
+        Ok(Obtained { sha256: digest_of(&all), files: all.into_iter().map(|one| one.file).collect(), found })
+    }
+
+    async fn files(&self, written: &Written) -> Result<Vec<One>> {
+        if let Some(one) = self.pinned(written)? {
+            return Ok(vec![one]);
+        }
+        let mut items = written.source.find(self).await?;
+        if let ([item], Some(pin)) = (items.as_mut_slice(), &written.pin) {
+            let agree = item.sha256.as_ref().is_none_or(|sha256| sha256 == pin);
+            ensure!(agree, "it is pinned to another SHA-256 than the one it has now; correct the pin, or name another");
+            item.sha256 = Some(pin.clone());
+            if let Place::There(_) = item.place {
+                // The same whether it is fetched or not, so that records are.
+                (item.name, item.identity) = (written.shown.clone(), Some(format!("sha256:{pin}")));
+            }
+        }
+        let here = stream::iter(items).map(|item| self.here(item)).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        if let Some(pin) = &written.pin {
+            let sha256 = digest_of(&here);
+            ensure!(
+                sha256 == *pin,
+                "its SHA-256 is {sha256} and it is pinned to {pin}; correct the pin, or name another"
+            );
+        }
+        Ok(here)
+    }
+
+    /// What the cache has of a digest needs no network.
+    fn pinned(&self, written: &Written) -> Result<Option<One>> {
+        let (Some(pin), Some(_)) = (&written.pin, &self.shelf.cache) else { return Ok(None) };
+        let Some((file, sha256)) = self.shelf.held()?.find(None, Some(pin))? else { return Ok(None) };
+        let name = written.shown.clone();
+        let found = Found { name: name.clone(), identity: Some(format!("sha256:{pin}")), sha256: sha256.clone() };
+        Ok(Some(One { name: name.into(), file, sha256, found: Some(found) }))
+    }
+
+    async fn here(&self, item: Item) -> Result<One> {
+        let remote = match &item.place {
+            Place::Here(file) => return local(&item, file),
+            Place::There(remote) => remote.as_ref(),
+        };
+        let (file, sha256) = match self.kept(&item)? {
+            Some(kept) => kept,
+            None => self.fetch(&item, remote).await.with_context(|| format!("`{}` cannot be fetched", item.name))?,
+        };
+        let Item { name, identity, .. } = item;
+        let found = Found { name: name.clone(), identity, sha256: sha256.clone() };
+        Ok(One { name: name.into(), file, sha256, found: Some(found) })
+    }
+
+    /// What an earlier run has fetched.
+    fn kept(&self, item: &Item) -> Result<Option<(PathBuf, String)>> {
+        let origin = item.identity.as_deref().map(origin);
+        if origin.is_none() && item.sha256.is_none() {
+            return Ok(None);
+        }
+        self.shelf.held()?.find(origin.as_deref(), item.sha256.as_deref())
+    }
+
+    async fn fetch(&self, item: &Item, remote: &dyn Remote) -> Result<(PathBuf, String)> {
+        let held = self.shelf.held()?;
+        let mut file = held.folder.unfinished().with_context(|| held.folder.cannot_be_written())?;
+        let sha256 = fetch::fetch(item, remote, file.as_file_mut(), &self.limits, &self.transfers).await?;
+        // Without an identity it is found by its digest only.
+        let origin = item.identity.as_deref().map_or_else(|| sha256.clone(), origin);
+        let kept = held.folder.keep(file, &origin, &sha256, Content::Fetched);
+        let (name, _) = kept.with_context(|| held.folder.cannot_be_written())?;
+        let link = held.take(&name)?.context("another program removed it as soon as it was here; run again")?;
+        Ok((link, sha256))
+    }
+}
+
+/// The digest of what a file follows from.
+fn origin(identity: &str) -> String {
+    path::sha256_of_bytes(identity.as_bytes())
+}
+
+fn local(item: &Item, file: &Path) -> Result<One> {
+    let sha256 = path::sha256(file)?;
+    if let Some(expected) = &item.sha256 {
+        ensure!(
+            sha256 == *expected,
+            "its SHA-256 is {sha256} and must be {expected}; correct the pin, or name another"
+        );
+    }
+    let identity = item.identity.clone();
+    let found =
+        identity.map(|identity| Found { name: item.name.clone(), identity: Some(identity), sha256: sha256.clone() });
+    Ok(One { name: PathBuf::from(&item.name), file: file.to_owned(), sha256, found })
+}
+
+fn digest_of(files: &[One]) -> String {
+    path::sha256_of_list(&files.iter().map(|one| one.sha256.as_str()).collect::<Vec<_>>())
+}

@@ -1,0 +1,88 @@
+//! What a pull request may have the gate read: what its base allows, and nothing by saying so itself.
+
+use std::fs;
+
+use super::double::Double;
+use super::event;
+use super::runner::{Finished, Job};
+use super::toy::{Contents, SPEC, Verdict, write_data};
+use crate::sources::server::{Reply, Server};
+
+/// The policy of the gate's spec.
+const POLICY: &str = "false_block: 0.05 }";
+
+/// The spec with a candidate whose scores are in a file.
+fn naming(source: &str) -> String {
+    SPEC.replace("{ column: score_new }", &format!("{{ predictions: '{source}', score: score_new }}"))
+}
+
+fn allowing(spec: &str, host: &str) -> String {
+    spec.replace(POLICY, &format!("false_block: 0.05, allowed_hosts: ['{host}'] }}"))
+}
+
+fn run(base: &str, head: &str) -> Finished {
+    let double = Double::start();
+    Job::with(&double, event::pull_request, Contents { base: Some(base), head: Some(head) }).run()
+}
+
+/// A server that has good scores.
+fn server() -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    write_data(folder.path(), Verdict::Pass);
+    let scores = fs::read(folder.path().join("test.parquet")).unwrap();
+    Server::start(move |asked| Reply::file(asked, &scores, None))
+}
+
+#[test]
+fn a_host_is_allowed_by_the_base_and_not_by_the_pull_request() {
+    let (server, base) = (server(), naming("test.parquet"));
+    let head = naming(&server.url("scores.parquet?sig=secret"));
+    for head in [&head, &allowing(&head, &server.host)] {
+        let run = run(&base, head);
+        run.ends_with(2).tells("which the base does not allow").tells("policy.allowed_hosts");
+        assert!(!run.told().contains("secret"), "{run}");
+    }
+    assert_eq!(server.asked().len(), 0);
+    run(&allowing(&base, &server.host), &allowing(&head, &server.host)).ends_with(0);
+    assert_ne!(server.asked().len(), 0);
+}
+
+#[test]
+fn what_the_base_names_needs_no_permission() {
+    let spec = naming(&server().url("scores.parquet"));
+    let run = run(&spec, &spec);
+    run.ends_with(0);
+    assert!(run.record()["inputs"]["candidate"]["found"][0]["sha256"].is_string());
+}
+
+#[test]
+fn to_allow_more_is_a_weakening() {
+    let base = naming("test.parquet");
+    let run = run(&base, &allowing(&base, "models.acme.com"));
+    run.has_verdict(Verdict::Fail);
+    let failed = run.claims(Verdict::Fail);
+    assert!(failed.iter().any(|claim| claim.contains("policy.allowed_hosts")), "{failed:?}");
+}
+
+#[test]
+fn a_pull_request_reads_no_file_outside_the_workspace() {
+    for outside in ["../outside.parquet", "link.parquet"] {
+        let (double, base) = (Double::start(), naming("test.parquet"));
+        let contents = Contents { base: Some(&base), head: Some(&naming(outside)) };
+        let mut job = Job::with(&double, event::pull_request, contents);
+        let workspace = job.workspace();
+        fs::copy(workspace.join("test.parquet"), workspace.join("../outside.parquet")).unwrap();
+        std::os::unix::fs::symlink("../outside.parquet", workspace.join("link.parquet")).unwrap();
+        job.run().ends_with(2).tells("leads out of the workspace");
+    }
+}
+
+#[test]
+fn without_a_spec_of_the_base_no_host_is_allowed() {
+    let server = server();
+    let head = allowing(&naming(&server.url("scores.parquet")), &server.host);
+    let double = Double::start();
+    let contents = Contents { base: None, head: Some(&head) };
+    Job::with(&double, event::pull_request, contents).run().ends_with(2).tells("which the base does not allow");
+    assert_eq!(server.asked().len(), 0);
+}

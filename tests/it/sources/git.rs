@@ -1,0 +1,131 @@
+//! Files of other commits, and what they point to in Git LFS.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Reply, Run, Server, sha256};
+
+/// The token that a checkout keeps.
+const KEPT: &str = "AUTHORIZATION: basic c2VjcmV0";
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let mut git = Command::new("git");
+    git.args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]).current_dir(folder);
+    let done = git.args(arguments).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A repository whose branch `main` has this model, and whose checkout has another.
+fn repository(model: &[u8]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    git(folder.path(), &["init", "--quiet"]);
+    fs::create_dir(folder.path().join("models")).unwrap();
+    let write = |bytes: &[u8]| fs::write(folder.path().join("models/m.onnx"), bytes).unwrap();
+    write(model);
+    git(folder.path(), &["add", "."]);
+    git(folder.path(), &["commit", "--quiet", "--message", "old"]);
+    git(folder.path(), &["checkout", "--quiet", "-b", "new"]);
+    write(b"new");
+    git(folder.path(), &["commit", "--quiet", "--all", "--message", "new"]);
+    folder
+}
+
+#[test]
+fn a_file_of_another_branch() {
+    let model = super::content();
+    let folder = repository(&model);
+    let run = Run::new();
+    let had = run.obtain_in(&folder.path().join("models"), "git:main:models/m.onnx").unwrap();
+    assert_eq!(had.bytes(), model);
+    let identity = had.obtained.found[0].identity.clone().unwrap();
+    assert!(identity.ends_with(":models/m.onnx") && identity.len() == "git:".len() + 40 + ":models/m.onnx".len());
+    assert_eq!(run.obtain_in(folder.path(), "git:new:models/m.onnx").unwrap().bytes(), b"new");
+    let Err(error) = run.obtain_in(folder.path(), "git:main:models/other.onnx") else { panic!("it was had") };
+    assert!(error.contains("there is no `models/other.onnx`"), "{error}");
+    let Err(error) = run.obtain_in(folder.path(), "git:main:models") else { panic!("it was had") };
+    assert!(error.contains("is no file"), "{error}");
+}
+
+#[test]
+fn a_commit_that_only_the_remote_branch_has() {
+    let upstream = repository(b"old");
+    let folder = TempDir::new().unwrap();
+    let address = upstream.path().to_str().unwrap();
+    git(folder.path(), &["clone", "--quiet", "--branch", "new", address, "clone"]);
+    let had = Run::new().obtain_in(&folder.path().join("clone"), "git:main:models/m.onnx").unwrap();
+    assert_eq!(had.bytes(), b"old");
+}
+
+fn pointer(bytes: &[u8]) -> Vec<u8> {
+    let (oid, size) = (sha256(bytes), bytes.len());
+    format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n").into_bytes()
+}
+
+/// A server of Git LFS that gives these bytes from another host, for whatever is asked for.
+fn lfs(bytes: Vec<u8>) -> (Server, Server) {
+    let storage = Server::on("127.0.0.2", move |asked| Reply::file(asked, &bytes, None));
+    let href = storage.url("object");
+    let server = Server::start(move |asked| {
+        let body = serde_json::from_slice::<Value>(&asked.body).unwrap();
+        if (asked.method.as_str(), asked.path.as_str()) != ("POST", "/acme/delays.git/info/lfs/objects/batch") {
+            return Reply::of(404, "");
+        }
+        let object = &body["objects"][0];
+        let download = json!({ "href": href, "header": { "X-Storage": "granted" } });
+        let object = json!({ "oid": object["oid"], "size": object["size"], "actions": { "download": download } });
+        Reply::of(200, json!({ "objects": [object] }).to_string())
+    });
+    (server, storage)
+}
+
+#[test]
+fn a_pointer_is_resolved_and_verified() {
+    let model = super::content();
+    let folder = repository(&pointer(&model));
+    let (server, storage) = lfs(model.clone());
+    git(folder.path(), &["remote", "add", "origin", &server.url("acme/delays")]);
+    git(folder.path(), &["config", &format!("http.{}.extraheader", server.url("")), KEPT]);
+    let run = Run::new();
+    let had = run.obtain_in(folder.path(), "git:main:models/m.onnx").unwrap();
+    assert_eq!(had.bytes(), model);
+    assert_eq!(server.asked()[0].header("authorization"), Some("basic c2VjcmV0"));
+    let asked = &storage.asked()[0];
+    assert_eq!([asked.header("authorization"), asked.header("x-storage")], [None, Some("granted")]);
+    // What the cache has is not fetched again.
+    run.obtain_in(folder.path(), "git:main:models/m.onnx").unwrap();
+    assert_eq!(storage.asked().len(), 1);
+
+    let mut other = model.clone();
+    other[0] ^= 1;
+    let (server, _) = lfs(other);
+    git(folder.path(), &["remote", "set-url", "origin", &server.url("acme/delays.git")]);
+    let Err(error) = Run::new().obtain_in(folder.path(), "git:main:models/m.onnx") else { panic!("it was had") };
+    assert!(error.contains(&format!("must be {}", sha256(&model))), "{error}");
+}
+
+#[test]
+fn an_object_of_the_checkout_needs_no_server() {
+    let folder = repository(&pointer(b"large"));
+    let oid = sha256(b"large");
+    let object = folder.path().join(".git/lfs/objects").join(&oid[..2]).join(&oid[2..4]);
+    fs::create_dir_all(&object).unwrap();
+    fs::write(object.join(&oid), "large").unwrap();
+    assert_eq!(Run::new().obtain_in(folder.path(), "git:main:models/m.onnx").unwrap().bytes(), b"large");
+    fs::write(object.join(&oid), "lerge").unwrap();
+    let Err(error) = Run::new().obtain_in(folder.path(), "git:main:models/m.onnx") else { panic!("it was had") };
+    assert!(error.contains("must be"), "{error}");
+}
+
+#[test]
+fn what_a_pull_request_says_of_the_server_is_not_asked() {
+    let folder = repository(&pointer(b"large"));
+    let mallory = Server::start(|_| Reply::of(500, ""));
+    fs::write(folder.path().join(".lfsconfig"), format!("[lfs]\n\turl = {}\n", mallory.url("lfs"))).unwrap();
+    let Err(error) = Run::new().obtain_in(folder.path(), "git:main:models/m.onnx") else { panic!("it was had") };
+    assert!(error.contains("the checkout does not say where it came from") && error.contains("lfs: true"), "{error}");
+    assert_eq!(mallory.asked().len(), 0);
+}
