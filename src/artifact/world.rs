@@ -1,9 +1,10 @@
 //! From what is written to files that can be read: found, fetched where they are not here, verified, and held until the
 //! run ends.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -47,6 +48,8 @@ pub struct Shelf {
 struct Held {
     links: TempDir,
     folder: Arc<Folder>,
+    /// What the folder had when this run first looked, and what this run has fetched since: a pattern may name thousands.
+    names: Mutex<BTreeSet<String>>,
     /// The folder of a run without a cache. It goes last.
     _alone: Option<TempDir>,
 }
@@ -101,26 +104,41 @@ impl Shelf {
             }
         };
         let links = folder.holding()?;
-        Ok(self.held.get_or_init(|| Held { links, folder, _alone: alone }))
+        let names = folder.names()?.into_iter().filter(|name| cache::holds(name, Content::Fetched)).collect();
+        Ok(self.held.get_or_init(|| Held { links, folder, names: Mutex::new(names), _alone: alone }))
     }
 }
 
 impl Held {
     /// What the folder has of an origin, or with a digest.
     fn find(&self, origin: Option<&str>, sha256: Option<&str>) -> Result<Option<(PathBuf, String)>> {
-        for name in self.folder.names()? {
-            let Some((from, content)) = cache::digests(&name).filter(|_| cache::holds(&name, Content::Fetched)) else {
-                continue;
-            };
-            let is_meant = match sha256 {
-                Some(sha256) => content == sha256,
-                None => Some(from) == origin,
-            };
-            if is_meant && let Some(link) = self.take(&name)? {
+        let names = self.meant(origin, sha256);
+        for (name, content) in names.iter().filter_map(|name| Some((name, cache::digests(name)?.1))) {
+            if let Some(link) = self.take(name)? {
                 return Ok(Some((link, content.to_owned())));
             }
         }
         Ok(None)
+    }
+
+    /// The names of files with a digest, or else of an origin, with which names begin.
+    fn meant(&self, origin: Option<&str>, sha256: Option<&str>) -> Vec<String> {
+        let names = self.names();
+        match (sha256, origin) {
+            (Some(sha256), _) => {
+                let is_meant = |name: &&String| cache::digests(name).is_some_and(|(_, content)| content == sha256);
+                names.iter().filter(is_meant).cloned().collect()
+            }
+            (None, Some(origin)) => {
+                let from = names.range(origin.to_owned()..);
+                from.take_while(|name| name.starts_with(origin)).cloned().collect()
+            }
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Holds on to a file of the folder that is whole; one that is not is removed.
@@ -250,6 +268,7 @@ impl World {
         let origin = item.identity.as_deref().map_or_else(|| sha256.clone(), origin);
         let kept = held.folder.keep(file, &origin, &sha256, Content::Fetched);
         let (name, _) = kept.with_context(|| held.folder.cannot_be_written())?;
+        held.names().insert(name.clone());
         let link = held.take(&name)?.context("another program removed it as soon as it was here; run again")?;
         Ok((link, sha256))
     }
