@@ -135,8 +135,7 @@ impl Written {
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let (source, pin) = split(text);
-        let digest = |pin: &str| pin.len() == 64 && pin.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if pin.is_some_and(|pin| !digest(pin)) {
+        if pin.is_some_and(|pin| !path::is_sha256(pin)) {
             return Err(Malformed::new("a SHA-256 has 64 hexadecimal digits", "write `SOURCE@sha256:DIGEST`"));
         }
         Ok(Self { shown: redacted(text), source: (kind(source)?.parse)(source)?, pin: pin.map(str::to_lowercase) })

@@ -209,7 +209,7 @@ fn methods(results: &Json) -> Vec<Together> {
         together.given += number("given");
         together.covered += number("covered");
         together.share = together.covered as f64 / together.given as f64;
-        together.error = (together.share * (1.0 - together.share) / together.given as f64).sqrt();
+        together.error = error(together.share, together.given);
     }
     found
 }
@@ -243,11 +243,16 @@ fn interval(case: &Case, truth: f64, rows: u64, replicates: u64) -> Interval {
         rows,
         truth,
         share,
-        error: (share * (1.0 - share) / coverage.given as f64).sqrt(),
+        error: error(share, coverage.given),
         kept: (*KEPT.start()..=widest).contains(&share),
         naive_share: coverage.naive.map(|naive| naive as f64 / coverage.replicates as f64),
         coverage,
     }
+}
+
+/// The standard error of a share of so many.
+fn error(share: f64, given: u64) -> f64 {
+    (share * (1.0 - share) / given as f64).sqrt()
 }
 
 fn replicates(case: &Case, rows: u64) -> u64 {

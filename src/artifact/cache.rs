@@ -175,9 +175,8 @@ fn named(origin: &str, sha256: &str, content: Content) -> String {
 /// The digests of a name: of what the file follows from, and of the file.
 #[must_use]
 pub fn digests(name: &str) -> Option<(&str, &str)> {
-    let digest = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let stem = Content::ALL.into_iter().find_map(|content| name.strip_suffix(content.ending()));
-    stem?.split_once('-').filter(|(origin, sha256)| digest(origin) && digest(sha256))
+    stem?.split_once('-').filter(|(origin, sha256)| path::is_sha256(origin) && path::is_sha256(sha256))
 }
 
 /// Whether a file holds this.

@@ -162,7 +162,7 @@ struct Content {
 #[async_trait]
 impl Source for Blob {
     async fn find(&self, world: &World) -> Result<Vec<Item>> {
-        let folder = if world.folder.as_os_str().is_empty() { Path::new(".") } else { &world.folder };
+        let folder = &world.folder;
         let here = self.commit(folder).map(|commit| self.of_checkout(folder, &commit)).transpose()?.flatten();
         let found = match here {
             Some(found) => found,
@@ -214,15 +214,15 @@ async fn piece(mut output: ChildStdout) -> Option<(Result<Bytes, Trouble>, Optio
             (buffer, output)
         })
     });
-    match read.await {
-        Ok(Ok((buffer, _))) if buffer.is_empty() => None,
-        Ok(Ok((buffer, output))) => Some((Ok(buffer.into()), Some(output))),
-        Ok(Err(error)) => Some((Err(Trouble::again(error.to_string())), None)),
+    match read.await.unwrap_or_else(|error| Err(error.into())) {
+        Ok((buffer, _)) if buffer.is_empty() => None,
+        Ok((buffer, output)) => Some((Ok(buffer.into()), Some(output))),
         Err(error) => Some((Err(Trouble::again(error.to_string())), None)),
     }
 }
 
-/// Git in a folder, which may belong to another user than the container's. It asks nobody and fetches nothing.
+/// Git in a folder, which may belong to another user than the container's; an empty path is the current folder. It asks
+/// nobody and fetches nothing.
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut git = Command::new("git");
     git.arg("-C").arg(folder).args(["-c", "safe.directory=*", "-c", "core.fsmonitor=false"]).args(arguments);
@@ -243,7 +243,6 @@ fn text(output: Vec<u8>) -> Option<String> {
 
 /// Where the checkout came from.
 pub(super) fn origin(folder: &Path) -> Option<String> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     text(git(folder, &["config", "--get", "remote.origin.url"])?)
 }
 

@@ -8,7 +8,7 @@ use reqwest::Url;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 
 use super::git;
-use super::web::Request;
+use super::web::{Request, secret};
 use crate::deliver::environment::Environment;
 use crate::deliver::github::GitHub;
 
@@ -34,12 +34,10 @@ impl Repository {
             let name = name.context("it is not known of which repository: set `GITHUB_REPOSITORY` to owner/name")?;
             environment.set("GITHUB_REPOSITORY", &name);
         }
-        let token = environment.input("token").or_else(|| environment.get("GITHUB_TOKEN"));
-        let token = token.or_else(|| environment.get("GH_TOKEN")).map(str::to_owned);
+        let token = environment.token().or_else(|| environment.get("GH_TOKEN")).map(str::to_owned);
         let is_tag = environment.get("GITHUB_REF_TYPE") == Some("tag");
         let tag = environment.get("GITHUB_REF_NAME").filter(|_| is_tag).map(str::to_owned);
-        let base =
-            environment.get("GITHUB_API_URL").unwrap_or("https://api.github.com").trim_end_matches('/').to_owned();
+        let base = environment.api_url().trim_end_matches('/').to_owned();
         Ok(Self { api: GitHub::connect(&environment, token.as_deref(), ALLOWANCE)?, tag, base, token })
     }
 
@@ -50,8 +48,7 @@ impl Repository {
         let mut request = Request::get(url);
         request.headers.insert(ACCEPT, HeaderValue::from_static(accept));
         if let Some(token) = &self.token {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("the token is no text")?;
-            value.set_sensitive(true);
+            let value = secret(&format!("Bearer {token}")).context("the token is no text")?;
             request.credentials = HeaderMap::from_iter([(AUTHORIZATION, value)]);
         }
         Ok(request)

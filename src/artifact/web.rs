@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, InvalidHeaderValue,
+    LOCATION, RANGE,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
@@ -119,6 +120,13 @@ impl Request {
     pub(super) fn get(url: Url) -> Self {
         Self { url, headers: HeaderMap::new(), credentials: HeaderMap::new(), body: None }
     }
+}
+
+/// The value of a header that no log may hold.
+pub(super) fn secret(value: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::try_from(value)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A file of a server.

@@ -44,6 +44,18 @@ impl Environment {
         Some(format!("{server}/{repository}/actions/runs/{}", self.get("GITHUB_RUN_ID")?))
     }
 
+    /// The address of GitHub's API.
+    #[must_use]
+    pub fn api_url(&self) -> &str {
+        self.get("GITHUB_API_URL").unwrap_or("https://api.github.com")
+    }
+
+    /// The token for GitHub's API.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.input("token").or_else(|| self.get("GITHUB_TOKEN"))
+    }
+
     /// An input of the action. The runner keeps hyphens, so both spellings are read.
     #[must_use]
     pub fn input(&self, id: &str) -> Option<&str> {

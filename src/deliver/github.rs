@@ -73,12 +73,11 @@ impl GitHub {
             .need("GITHUB_REPOSITORY")?
             .split_once('/')
             .context("`GITHUB_REPOSITORY` is not of the form owner/name")?;
-        let api = environment.get("GITHUB_API_URL").unwrap_or("https://api.github.com");
         // On GitHub Enterprise Server the two have different bases: /api/v3 and /api.
         let graphql = environment.get("GITHUB_GRAPHQL_URL").unwrap_or("https://api.github.com/graphql");
         let (graphql, last) = graphql.rsplit_once('/').context("`GITHUB_GRAPHQL_URL` has no path")?;
         Ok(Self {
-            api: client(api, token)?,
+            api: client(environment.api_url(), token)?,
             graphql: client(graphql, token)?,
             graphql_path: format!("/{last}"),
             owner: owner.to_owned(),

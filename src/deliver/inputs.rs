@@ -74,7 +74,6 @@ impl Inputs {
         let threads = environment.number("threads")?.map(usize::try_from).transpose()?;
         let memory = environment.input("memory").map(str::parse).transpose().context("the input `memory`")?;
         let seconds = environment.number("publish_seconds")?.unwrap_or(PUBLISH_SECONDS);
-        let token = environment.input("token").or_else(|| environment.get("GITHUB_TOKEN"));
         let cache = environment.input("cache").or_else(|| environment.get("MODELGATE_CACHE"));
         Ok(Self {
             spec: environment.input("spec").unwrap_or("modelgate.yaml").to_owned(),
@@ -85,7 +84,7 @@ impl Inputs {
             memory,
             cache: cache.map(PathBuf::from),
             out: environment.input("out").unwrap_or(".modelgate").into(),
-            token: token.map(str::to_owned),
+            token: environment.token().map(str::to_owned),
             check: environment.flag("check", true)?,
             status: environment.flag("status", false)?,
             summary: environment.flag("summary", true)?,

@@ -103,7 +103,7 @@ impl Workspace {
 
     /// What git says, where it says something.
     fn git(&self, arguments: &[&str]) -> Option<Vec<u8>> {
-        git::git(Path::new("."), arguments)
+        git::git(Path::new(""), arguments)
     }
 
     /// The spec at a commit that the checkout holds: `None` without the commit, `Some(None)` without a spec in it.

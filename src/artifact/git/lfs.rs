@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::{git, text};
 use crate::artifact::Place;
+use crate::artifact::path::is_sha256;
 use crate::artifact::trouble::{Trouble, redacted};
-use crate::artifact::web::Request;
+use crate::artifact::web::{Request, secret};
 use crate::artifact::world::World;
 
 /// More than any pointer has.
@@ -66,8 +67,8 @@ impl Pointer {
         let lines = std::str::from_utf8(bytes).ok()?.strip_prefix(BEGINNING)?;
         let value = |key: &str| lines.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
         let sha256 = value("oid")?.strip_prefix("sha256:")?;
-        let is_digest = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-        Some(Self { sha256: is_digest.then(|| sha256.to_lowercase())?, bytes: value("size")?.parse().ok()? })
+        let sha256 = is_sha256(sha256).then(|| sha256.to_lowercase())?;
+        Some(Self { sha256, bytes: value("size")?.parse().ok()? })
     }
 
     /// Where its bytes are: in the checkout, or on the server.
@@ -85,8 +86,7 @@ impl Pointer {
         let download = batch.with_context(|| format!("Git LFS does not give the object {}; {remedy}", self.sha256))?;
         let mut request = Request::get(Url::parse(&download.href).context("the LFS server gives no address")?);
         for (name, value) in &download.header {
-            let mut value = HeaderValue::try_from(value).context("the LFS server gives a header that is none")?;
-            value.set_sensitive(true);
+            let value = secret(value).context("the LFS server gives a header that is none")?;
             request.credentials.insert(HeaderName::try_from(name).context("the LFS server gives no header")?, value);
         }
         Ok(Place::There(Box::new(world.web.location(request, true))))
@@ -145,8 +145,7 @@ fn credentials(folder: &Path, server: &str) -> HeaderMap {
     let value = found.and_then(|line| {
         let (name, value) =
             line.split_once(':').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))?;
-        let mut value = name.eq_ignore_ascii_case("authorization").then(|| HeaderValue::try_from(value).ok())??;
-        value.set_sensitive(true);
+        let value = name.eq_ignore_ascii_case("authorization").then(|| secret(&value).ok())??;
         Some((AUTHORIZATION, value))
     });
     value.into_iter().collect()
