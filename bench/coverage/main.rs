@@ -220,7 +220,7 @@ fn interval(case: &Case, truth: f64, rows: u64, replicates: u64) -> Interval {
 fn replicates(case: &Case, rows: u64) -> u64 {
     match case.method {
         "bootstrap" | "bootstrap-clustered" => REPLICATES_OF_BOOTSTRAPS[usize::from(rows > case.smallest)],
-        "simulated-band" => REPLICATES_OF_BANDS,
+        "simulated-band" | "two-sample-band" => REPLICATES_OF_BANDS,
         _ => REPLICATES,
     }
 }
@@ -228,7 +228,8 @@ fn replicates(case: &Case, rows: u64) -> u64 {
 /// Whether the interval is meant to be wider than it has to be: an exact one, and those that allow for a bias.
 fn may_be_wide(case: &Case, truth: f64) -> bool {
     match &case.asked {
-        Asked::Distance => truth > 0.0,
+        Asked::Distance | Asked::Numbers => truth > 0.0,
+        Asked::Texts(_) => true,
         Asked::One(metric) | Asked::Difference(metric) => {
             case.method == "clopper-pearson" || matches!(metric, Metric::ExpectedCalibrationError { .. })
         }
