@@ -12,6 +12,7 @@ from run import AGREEMENT
 
 HERE = Path(__file__).parent
 PERFORMANCE = "modelgate performance"
+FEATURES = "modelgate drift of features"
 SUITES = ("performance", "drift of scores")
 CURVES = ("rows", "slices", "claims")
 
@@ -109,10 +110,13 @@ def promises(studies: dict) -> list[dict]:
         return large / small if small and large else None
 
     scan, averages = "DataFusion, scan of the same columns", "DuckDB, six plain averages"
+    features, preset = "DataFusion, scan of thirty features", "Evidently, drift preset"
     scored = ratio(studies.get("scoring"), "modelgate scoring", "ONNX Runtime in a loop", "inside")
     lines = [
         ("performance of 10 M rows, times the scan's query", ratio(ten, PERFORMANCE, scan, "inside"), 3),
         ("performance of 10 M rows, times DuckDB's six averages", ratio(ten, PERFORMANCE, averages, "inside"), 1),
+        ("drift of 10 M rows, times the scan's query", ratio(studies.get("drift-10"), FEATURES, features, "inside"), 3),
+        ("drift of 1 M rows, times Evidently's preset", ratio(studies.get("drift"), FEATURES, preset, "inside"), 0.01),
         ("scoring, times ONNX Runtime in a loop: 1 / 70 %", scored, 1 / 0.7),
         *[(f"peak of {suite}, 10 M rows, MiB", peaks[f"{suite} 10"], 1024) for suite in SUITES],
         *[(f"peak of {suite}, 40 M rows, times that of 10 M", grown(suite), 1.1) for suite in SUITES],

@@ -5,6 +5,7 @@ from pathlib import Path
 
 FLOATS = [f"float_{number:02}" for number in range(20)]
 SLICES = ["region", "channel", "carrier", "hour", "segment"]
+TEXTS = [*SLICES, "plan", "product", "store", "campaign", "postcode"]
 METRICS = {"accuracy": "max_drop", "f1": "max_drop", "roc_auc": "max_drop", "log_loss": "max_rise", "brier": "max_rise"}
 
 
@@ -21,9 +22,18 @@ def claims(count: int) -> dict:
     return {"checks": [{"performance.regression": {"metric": m, key: limit}} for m, key, limit in turns]}
 
 
-def drift() -> dict:
-    """What there is of drift: the distribution of the scores."""
+def scores() -> dict:
+    """The distribution of the scores of both models."""
     return {"checks": [{"drift.prediction": {"against": "baseline"}}]}
+
+
+def features(data: Path, reference: Path) -> dict:
+    """The distribution of thirty features in the data and in a reference."""
+    return {
+        "columns": {"label": "label", "features": [*FLOATS, *TEXTS]},
+        "data": {"test": data.name, "train": reference.name},
+        "checks": [{"drift.feature": {}}],
+    }
 
 
 def scoring() -> dict:

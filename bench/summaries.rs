@@ -76,7 +76,7 @@ fn summaries(criterion: &mut Criterion) {
     measure::<Ranks>(criterion, "ranks of distinct scores, binned", &binned, &distinct);
     measure::<Ranks>(criterion, "ranks of scores of two digits", &exact, &scored(100.0));
     measure::<Quantiles>(criterion, "quantiles of a number", &QuantileParams {}, &numbers());
-    measure::<Frequencies>(criterion, "frequencies of 100 texts", &FrequencyParams {}, &texts());
+    measure::<Frequencies>(criterion, "frequencies of 100 texts", &FrequencyParams::default(), &texts());
 }
 
 criterion_group!(benches, summaries);

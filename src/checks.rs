@@ -10,6 +10,7 @@ pub mod data {
 }
 pub mod drift {
     //! Checks of change against what was.
+    pub mod feature;
     pub mod prediction;
 }
 pub mod leakage {
@@ -37,6 +38,7 @@ pub static CHECKS: &[Kind] = &[
     Kind::of::<performance::calibration::PerformanceCalibration>(),
     Kind::of::<data::schema::DataSchema>(),
     Kind::of::<drift::prediction::DriftPrediction>(),
+    Kind::of::<drift::feature::DriftFeature>(),
     Kind::of::<leakage::overlap::LeakageOverlap>(),
     Kind::of::<robustness::sensitivity::RobustnessSensitivity>(),
     Kind::of::<backtest::Backtest>(),

@@ -1,5 +1,7 @@
 //! From summaries to measurements: what checks ask of the numbers.
 
+pub mod shift;
+
 use crate::stats::binned::Own;
 use crate::stats::decision::Decisions;
 use crate::stats::distance::{self, kolmogorov_smirnov};

@@ -19,6 +19,8 @@ pub mod sums;
 pub mod tally;
 pub mod term;
 pub mod total_order;
+pub mod units;
+pub mod values;
 pub mod wire;
 
 pub use cells::Budget;
@@ -31,11 +33,12 @@ pub use regions::Regions;
 pub use rows::{Columns, RowCounts, Task, Threshold};
 pub use spread::{Spread, SpreadParams};
 pub use sums::Sums;
+pub use values::{ValueParams, Values};
 
 /// Hands the list of all summary types to the macro `$then`, as `then!(Frequencies, Moments, ...)`.
 #[macro_export]
 macro_rules! for_every_summary {
     ($then:ident) => {
-        $then!(Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums);
+        $then!(Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums, Values);
     };
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZero;
 
+use modelgate::measure::shift::{Apart, of_numbers, of_texts};
 use modelgate::measure::{Answer, distance, measure};
 use modelgate::stats::metric::KappaWeights;
-use modelgate::stats::random::seed;
-use modelgate::stats::{Direction, Measurement, Metric, Source, Undefined};
+use modelgate::stats::random::seed as seed_of;
+use modelgate::stats::{Direction, Distance as Found, Measurement, Metric, Source, Undefined};
 use serde::Serialize;
 
 use super::world::{Link, Rows, World};
@@ -74,6 +75,10 @@ pub(crate) enum Asked {
     Difference(Metric),
     /// The Kolmogorov-Smirnov distance between the scores of the two.
     Distance,
+    /// The same between the scores of the one on some rows and of the other on as many others.
+    Numbers,
+    /// The total variation distance between them, the scores cut into so many texts.
+    Texts(u64),
 }
 
 impl fmt::Display for Asked {
@@ -82,6 +87,8 @@ impl fmt::Display for Asked {
             Self::One(metric) => f.write_str(&metric.name()),
             Self::Difference(metric) => write!(f, "difference of {}", metric.name()),
             Self::Distance => f.write_str("distance"),
+            Self::Numbers => f.write_str("distance of two samples"),
+            Self::Texts(values) => write!(f, "total variation of {values} values"),
         }
     }
 }
@@ -109,7 +116,7 @@ fn clustered(method: &'static str, asked: Asked, world: World, smallest: u64) ->
     Case { clustered: true, ..case(method, asked, world, smallest) }
 }
 
-use Asked::{Difference, Distance, One};
+use Asked::{Difference, Distance, Numbers, One, Texts};
 
 const COST: Metric = Metric::Cost { false_positive: 1.0, false_negative: 5.0, true_positive: 0.0, true_negative: 0.0 };
 
@@ -256,6 +263,14 @@ pub(crate) fn cases() -> Vec<Case> {
         clustered("delta-clustered", Difference(Metric::AveragePrecision), CLUSTERED, 2000),
         case("simulated-band", Distance, EQUAL, 100),
         case("simulated-band", Distance, STRONG, 100),
+        case("two-sample-band", Numbers, EQUAL, 100),
+        case("two-sample-band", Numbers, STRONG, 100),
+        clustered("two-sample-band", Numbers, CLUSTERED, 2000),
+        case("total-variation", Texts(2), EQUAL, 100),
+        case("total-variation", Texts(20), EQUAL, 100),
+        case("total-variation", Texts(20), STRONG, 100),
+        case("total-variation", Texts(1000), EQUAL, 100),
+        clustered("total-variation", Texts(20), CLUSTERED, 2000),
     ]
 }
 
@@ -321,12 +336,15 @@ impl Case {
                 let columns = self.world.columns(false);
                 distance(&population.summary(&columns), &columns, 0, 1, 0).expect("the world has a distance").value
             }
+            Asked::Numbers | Asked::Texts(_) => {
+                self.shift([&population; 2], false, 0).expect("the world has a distance").value
+            }
         }
     }
 
     /// How often the interval contains the truth.
     pub(crate) fn coverage(&self, truth: f64, rows: u64, replicates: u64) -> Coverage {
-        let first = seed(&[self.method, &self.asked.to_string(), self.world.name, &rows.to_string()]);
+        let first = seed_of(&[self.method, &self.asked.to_string(), self.world.name, &rows.to_string()]);
         let mut coverage = Coverage::default();
         let one = |replicate: u64| {
             let (seed, mut coverage) = (first.wrapping_add(replicate), Coverage::default());
@@ -352,9 +370,26 @@ impl Case {
                 let found = distance(&rows.summary(&columns), &columns, 0, 1, seed)?;
                 return Ok((found.method(), found.interval(ALPHA_PER_SIDE)));
             }
+            Asked::Numbers | Asked::Texts(_) => {
+                let others = self.world.draw(seed_of(&["others", &seed.to_string()]), rows.rows());
+                let found = self.shift([rows, &others], clustered, seed)?;
+                return Ok((found.method(), found.interval(ALPHA_PER_SIDE)));
+            }
         };
         let found = measured(rows, self.world, metric, clustered, &weights)?;
         Ok((found.method.name(), found.interval(ALPHA_PER_SIDE)))
+    }
+
+    /// The distance between the scores of the second model on some rows and those of the first on others.
+    fn shift(&self, [sample, against]: [&Rows; 2], clustered: bool, seed: u64) -> Result<Found, Undefined> {
+        if let Asked::Texts(values) = self.asked {
+            let found = of_texts(&sample.texts(1, values, clustered), &against.texts(0, values, clustered));
+            return found.map(|moved| moved.distance).map_err(|reason| match reason {
+                Apart::Undefined(reason) => reason,
+                Apart::TooManyValues => Undefined::NotMeasured,
+            });
+        }
+        Ok(of_numbers(&sample.numbers(1, clustered), &against.numbers(0, clustered), seed)?.distance)
     }
 
     fn value(&self, population: &Rows, metric: &Metric, weights: &[f64]) -> f64 {

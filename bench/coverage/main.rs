@@ -258,7 +258,7 @@ fn error(share: f64, given: u64) -> f64 {
 fn replicates(case: &Case, rows: u64) -> u64 {
     match case.method {
         "bootstrap" | "bootstrap-clustered" => REPLICATES_OF_BOOTSTRAPS[usize::from(rows > case.smallest)],
-        "simulated-band" => REPLICATES_OF_BANDS,
+        "simulated-band" | "two-sample-band" => REPLICATES_OF_BANDS,
         _ => REPLICATES,
     }
 }
@@ -266,7 +266,8 @@ fn replicates(case: &Case, rows: u64) -> u64 {
 /// Whether the interval is meant to be wider than it has to be: an exact one, and those that allow for a bias.
 fn may_be_wide(case: &Case, truth: f64) -> bool {
     match &case.asked {
-        Asked::Distance => truth > 0.0,
+        Asked::Distance | Asked::Numbers => truth > 0.0,
+        Asked::Texts(_) => true,
         Asked::One(metric) | Asked::Difference(metric) => {
             case.method == "clopper-pearson" || matches!(metric, Metric::ExpectedCalibrationError { .. })
         }

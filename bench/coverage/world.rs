@@ -7,10 +7,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, UInt64Array};
+use arrow::array::{ArrayRef, Float64Array, StringArray, UInt64Array};
 use modelgate::stats::distribution::{Reference, normal_quantile};
 use modelgate::stats::random::{normal, seed, uniform};
-use modelgate::summaries::{Columns, Sums, Task, Threshold};
+use modelgate::summaries::frequencies::FrequencyParams;
+use modelgate::summaries::{Columns, Frequencies, Sums, Task, Threshold, ValueParams, Values};
 use modelgate::summary::Summary;
 
 /// Rows of a population. Its metrics are off by less than a hundredth of the error of a thousand rows.
@@ -236,7 +237,7 @@ impl Rows {
     /// # Panics
     /// When the summary refuses its columns.
     pub(crate) fn summary<S: Summary<Params: From<Columns>>>(&self, columns: &Columns) -> S {
-        summed(columns, &self.arrays(columns))
+        summed(&columns.clone().into(), &self.arrays(columns))
     }
 
     /// The sums for a ratio: what a decision for 1 earns, 2 or -1, per such decision.
@@ -252,6 +253,37 @@ impl Rows {
             arrays.extend([floats(&earned.collect::<Vec<_>>()), floats(&decided)]);
         }
         summed(columns, &arrays)
+    }
+
+    /// How many there are.
+    pub(crate) fn rows(&self) -> u64 {
+        self.labels.len() as u64
+    }
+
+    /// The scores of a model as a column of numbers.
+    ///
+    /// # Panics
+    /// When the summary refuses its columns.
+    pub(crate) fn numbers(&self, model: usize, clustered: bool) -> Values {
+        let columns = std::iter::once(floats(&self.scores[model])).chain(self.entities(model, clustered));
+        summed(&ValueParams::new(clustered), &columns.collect::<Vec<_>>())
+    }
+
+    /// The scores of a model, which are probabilities, cut into so many texts.
+    ///
+    /// # Panics
+    /// As [`Rows::numbers`].
+    pub(crate) fn texts(&self, model: usize, values: u64, clustered: bool) -> Frequencies {
+        let text = |score: &f64| Some((score * values as f64).floor().to_string());
+        let texts = Arc::new(self.scores[model].iter().map(text).collect::<StringArray>()) as ArrayRef;
+        let columns = std::iter::once(texts).chain(self.entities(model, clustered));
+        summed(&FrequencyParams { clustered }, &columns.collect::<Vec<_>>())
+    }
+
+    /// The keys of clusters, which are others for each model.
+    fn entities(&self, model: usize, clustered: bool) -> Option<ArrayRef> {
+        let key = |cluster: &u64| seed(&[&model.to_string(), &cluster.to_string()]);
+        clustered.then(|| Arc::new(self.clusters.iter().map(key).collect::<UInt64Array>()) as ArrayRef)
     }
 
     fn arrays(&self, columns: &Columns) -> Vec<ArrayRef> {
@@ -270,8 +302,8 @@ fn floats(values: &[f64]) -> ArrayRef {
     Arc::new(Float64Array::from(values.to_vec()))
 }
 
-fn summed<S: Summary<Params: From<Columns>>>(columns: &Columns, arrays: &[ArrayRef]) -> S {
+fn summed<S: Summary>(params: &S::Params, arrays: &[ArrayRef]) -> S {
     let mut summary = S::default();
-    summary.update(&columns.clone().into(), arrays).expect("the summary takes its columns");
+    summary.update(params, arrays).expect("the summary takes its columns");
     summary
 }

@@ -26,7 +26,7 @@ use datafusion::physical_expr::expressions::Literal;
 use serde::{Deserialize, Serialize};
 
 use super::table::Table;
-use crate::summaries::{Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums, wire};
+use crate::summaries::{Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums, Values, wire};
 use crate::summary::Summary;
 
 /// The name of the aggregate.

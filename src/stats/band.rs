@@ -30,6 +30,13 @@ pub enum Band {
         /// Rows, or clusters.
         trials: f64,
     },
+    /// Normal, or Student's, around the truth of one set of values, whichever it is.
+    Normal {
+        /// The largest standard error of a set.
+        error: f64,
+        /// Its law.
+        reference: Reference,
+    },
     /// Drawn.
     Simulated {
         /// The draws of the supremum, ascending.
@@ -65,6 +72,7 @@ impl Band {
         match self {
             Self::Point => 0.0,
             Self::Unvaried { trials } => 2.0 * Reference::Normal.at_most(-unseen_statistic(*trials, excess)),
+            Self::Normal { error, reference } => 2.0 * reference.at_most(-excess / error),
             Self::Simulated { suprema, error, thresholds, reference } => {
                 let larger = suprema.len() - suprema.partition_point(|&supremum| supremum < excess);
                 let rank = (larger + 1) as f64 / (suprema.len() + 1) as f64;
@@ -78,7 +86,7 @@ impl Band {
     pub fn error(&self) -> Option<f64> {
         match self {
             Self::Point | Self::Unvaried { .. } => None,
-            Self::Simulated { error, .. } => Some(*error),
+            Self::Normal { error, .. } | Self::Simulated { error, .. } => Some(*error),
         }
     }
 
@@ -88,6 +96,7 @@ impl Band {
         match self {
             Self::Point => 0.0,
             Self::Unvaried { trials } => unseen(*trials, Reference::Normal.critical(alpha / 2.0)),
+            Self::Normal { error, reference } => error * reference.critical(alpha / 2.0),
             Self::Simulated { suprema, error, thresholds, reference } => {
                 let tail = error * reference.critical(alpha / (2.0 * thresholds));
                 let larger = (alpha * (suprema.len() + 1) as f64).floor() as usize;

@@ -24,8 +24,8 @@ use crate::stats::distribution::Reference;
 use crate::stats::sample::Sample;
 use crate::stats::undefined::Undefined;
 
-/// The most thresholds at which the process is simulated: all there are, or else the pooled quantiles.
-const GRID: usize = 64;
+/// The most thresholds at which a process is simulated: all there are, or else the pooled quantiles.
+pub(crate) const GRID: usize = 64;
 
 /// A Kolmogorov-Smirnov distance with what is known of its error.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,8 +41,12 @@ pub struct Distance {
     /// The most by which the value may be too low because scores are known by their cells only, where they are. `at` is then
     /// the number of a cell.
     pub binning_error: Option<f64>,
+    /// Rows of the other sample, where the two columns are not of the same rows.
+    pub against: Option<u64>,
     /// The largest difference on the grid, at most the value.
     pub(crate) on_grid: f64,
+    /// The most that chance is expected to add to the value.
+    pub(crate) bias: f64,
     pub(crate) band: Band,
 }
 
@@ -100,7 +104,7 @@ fn found(
         true => Band::Point,
         false => Band::new(&covariance, clusters.unwrap_or(rows), reference, seed),
     };
-    Ok(Distance { value, at, rows, clusters, binning_error: None, on_grid, band })
+    Ok(Distance { value, at, rows, clusters, binning_error: None, against: None, on_grid, bias: 0.0, band })
 }
 
 impl Distance {
@@ -109,13 +113,13 @@ impl Distance {
     #[must_use]
     pub fn interval(&self, alpha_per_side: f64) -> (f64, f64) {
         let half = self.band.half_width(2.0 * alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
-        ((self.on_grid - half).max(0.0), (self.most() + half).min(1.0))
+        ((self.least() - half).max(0.0), (self.most() + half).min(1.0))
     }
 
     /// The p-value of "the true distance is at most `limit`" against "it is above".
     #[must_use]
     pub fn p_above(&self, limit: f64) -> f64 {
-        if self.on_grid <= limit { 1.0 } else { self.band.exceeds(self.on_grid - limit) }
+        if self.least() <= limit { 1.0 } else { self.band.exceeds(self.least() - limit) }
     }
 
     /// The p-value of "the true distance is at least `limit`" against "it is below".
@@ -124,19 +128,37 @@ impl Distance {
         if self.most() >= limit { 1.0 } else { self.band.exceeds(limit - self.most()) / 2.0 }
     }
 
+    /// What the truth is at least, but for noise.
+    fn least(&self) -> f64 {
+        self.on_grid - self.bias
+    }
+
     /// The most that the distance of these rows can be.
     fn most(&self) -> f64 {
         self.value + self.binning_error.unwrap_or(0.0)
     }
 
-    /// About how many more rows would put `limit` outside the interval, if the value stays where it is. `Some(0)` when it
-    /// is outside already; none when the value sits on the limit, or passes it off the grid only, or does not vary.
+    /// About how many more rows would put `limit` outside the interval, if the value stays where it is, and so does the
+    /// other sample, if there is one. `Some(0)` when it is outside already; none when the value sits on the limit, or
+    /// passes it off the grid only, or does not vary, and when the other sample has too few rows for any number of these.
     #[must_use]
     pub fn needs_rows(&self, limit: f64, alpha_per_side: f64) -> Option<u64> {
         let half = self.band.half_width(2.0 * alpha_per_side.clamp(f64::MIN_POSITIVE, 0.5));
-        let excess = if self.value > limit { self.on_grid - limit } else { limit - self.most() };
-        let factor = (half / excess).powi(2).max(1.0);
-        (excess > 0.0 && half > 0.0).then(|| ((factor - 1.0) * self.rows as f64).ceil() as u64)
+        let is_above = self.value > limit;
+        let excess = if is_above { self.on_grid - limit } else { limit - self.most() };
+        // What chance adds shrinks with the noise.
+        let noise = half + if is_above { self.bias } else { 0.0 };
+        let factor = (noise / excess).powi(2).max(1.0);
+        if excess > 0.0 && noise > 0.0 { self.more_rows(factor) } else { None }
+    }
+
+    /// How many more rows bring the variance down by a factor.
+    fn more_rows(&self, factor: f64) -> Option<u64> {
+        let (rows, others) = (self.rows as f64, self.against.map_or(0.0, |against| 1.0 / against as f64));
+        let share = (1.0 / rows + others) / factor - others;
+        let more = 1.0 / share - rows;
+        // Rounding of a factor of one must not ask for a row.
+        (share > 0.0).then(|| (more - 1e-9 * rows).max(0.0).ceil() as u64)
     }
 
     /// The name of the method in records.
@@ -145,8 +167,13 @@ impl Distance {
         match self.band {
             Band::Point => "constant",
             Band::Unvaried { .. } => "unvaried",
-            Band::Simulated { .. } if self.binning_error.is_some() => "simulated-band-binned",
-            Band::Simulated { .. } => "simulated-band",
+            Band::Normal { .. } => "total-variation",
+            Band::Simulated { .. } => match (self.against, self.binning_error) {
+                (None, None) => "simulated-band",
+                (None, Some(_)) => "simulated-band-binned",
+                (Some(_), None) => "two-sample-band",
+                (Some(_), Some(_)) => "two-sample-band-binned",
+            },
         }
     }
 }

@@ -185,8 +185,9 @@ impl Distance {
     /// whose scores have the baseline's distribution is measured at the largest of the noise itself.
     fn power(&self, limit: f64, fail_level: f64, pass_level: f64) -> Option<Power> {
         let error = self.band.error()?;
-        let found = limit + self.band.half_width(fail_level) + Reference::Normal.critical(1.0 - POWER) * error;
-        let room = limit - self.band.half_width(2.0 * pass_level);
+        let reach = self.bias + self.band.half_width(fail_level);
+        let found = limit + reach + Reference::Normal.critical(1.0 - POWER) * error;
+        let room = limit - self.bias - self.band.half_width(2.0 * pass_level);
         let passes = if room > 0.0 { 1.0 - self.band.exceeds(room) } else { 0.0 };
         Some(Power { found: (found <= 1.0).then_some(found), equal: 0.0, passes: passes.max(0.0) })
     }
@@ -288,7 +289,17 @@ mod tests {
     }
 
     fn distance(band: Band) -> Distance {
-        Distance { value: 0.0, at: 0.0, rows: 100, clusters: None, binning_error: None, on_grid: 0.0, band }
+        Distance {
+            value: 0.0,
+            at: 0.0,
+            rows: 100,
+            clusters: None,
+            binning_error: None,
+            against: None,
+            on_grid: 0.0,
+            bias: 0.0,
+            band,
+        }
     }
 
     /// At one threshold the largest deviation is the absolute value of one normal number, of which all is known.

@@ -111,7 +111,7 @@ fn every_case_has_its_report() {
 }
 
 /// The plainest configuration of each check, by task.
-const CHECKS: [(&str, [&str; 4]); 9] = [
+const CHECKS: [(&str, [&str; 4]); 10] = [
     (
         "performance.metric",
         [
@@ -142,6 +142,7 @@ const CHECKS: [(&str, [&str; 4]); 9] = [
         ],
     ),
     ("drift.prediction", [""; 4]),
+    ("drift.feature", [""; 4]),
     ("leakage.overlap", ["between: [train, test]"; 4]),
     ("robustness.sensitivity", [""; 4]),
     (

@@ -585,6 +585,98 @@ fn many_scores_are_binned_and_the_record_says_so() {
     assert!((value(&area) - value(&exact_area)).abs() <= area["details"]["binning_error"].as_f64().unwrap());
 }
 
+/// Two datasets of columns that hold all that a column can hold, and what is said of each.
+#[test]
+fn features_are_compared_whatever_they_hold() {
+    let folder = TempDir::new().unwrap();
+    let texts = |of: fn(u64) -> Option<String>| Arc::new((1..=ROWS).map(of).collect::<StringArray>()) as ArrayRef;
+    let shop = |row: u64| Some(format!("shop {}", row % 5));
+    let put_all = |name: &str, alone: ArrayRef, gaps: ArrayRef| {
+        let mut columns = toy();
+        let none = || Arc::new((1..=ROWS).map(|_| None).collect::<Float64Array>()) as ArrayRef;
+        let hostile = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 1e300];
+        columns.extend([
+            ("alone", alone),
+            ("gaps", gaps),
+            ("same", floats(chance)),
+            ("none", none()),
+            ("flat", integers(|_| 7)),
+            ("hostile", floats(|row| hostile[row as usize % 5])),
+            ("truth", cast(&integers(|row| row_number(row % 2)), &DataType::Boolean).unwrap()),
+            (
+                "coded",
+                cast(&texts(shop), &DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8))).unwrap(),
+            ),
+        ]);
+        // `put` takes no nulls where its columns have none.
+        let batch =
+            RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
+        let batch = batch.unwrap();
+        let mut writer =
+            ArrowWriter::try_new(File::create(folder.path().join(name)).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    };
+    put_all("test.parquet", texts(|row| Some(row.to_string())), texts(|row| (row % 2 > 0).then(|| "a".to_owned())));
+    put_all("train.parquet", integers(row_number), texts(|row| (row % 9 > 0).then(|| "a".to_owned())));
+    let spec = "version: 1\nmodel: { name: m, task: binary }\ncandidate: { column: score_new }\n\
+                columns: { label: label, features: [same, none, flat, hostile, truth, coded] }\n\
+                data: { test: test.parquet, train: train.parquet }\nchecks:\n  - drift.feature: {}\n  \
+                - drift.feature: { features: [alone, gaps, at] }\n";
+    let run_it = |arguments: &[&str]| {
+        write_spec(folder.path(), spec.as_bytes());
+        run(folder.path(), Path::new("modelgate.yaml"), &folder.path().join("out"), arguments)
+    };
+    let found = run_it(&["--threads", "1"]);
+    assert_eq!(found.code, 1, "{}", found.stderr);
+    for name in ["same", "none", "flat", "hostile", "truth", "coded"] {
+        let claim = found.claim(&format!("drift.feature/distance/{name}"));
+        assert_eq!((&claim["verdict"], &claim["difference"]["value"]), (&"pass".into(), &0.0.into()), "{claim}");
+    }
+    assert_eq!(found.verdict("drift.feature/distance/alone"), "fail");
+    assert!(found.reason("drift.feature/distance/alone").contains("in `test`, and Int64 in `train`"));
+    let gaps = found.claim("drift.feature/distance/gaps");
+    assert_eq!((&gaps["verdict"], &gaps["details"]["most"]["where"]), (&"fail".into(), &"missing".into()), "{gaps}");
+    assert!(found.reason("drift.feature/distance/at").contains("neither number, text nor truth value"));
+    assert_eq!(found.bytes, run_it(&["--threads", "2"]).bytes);
+}
+
+/// What is held against nothing, itself, an unknown column, or an empty dataset.
+#[test]
+fn features_need_two_datasets_that_have_them() {
+    let folder = toy_folder();
+    put(&folder.path().join("train.parquet"), toy());
+    let empty = toy().into_iter().map(|(name, column)| (name, column.slice(0, 0))).collect();
+    put(&folder.path().join("empty.parquet"), empty);
+    let run_with = |features: &str, check: &str| {
+        let spec = format!(
+            "version: 1\nmodel: {{ name: m, task: binary }}\ncandidate: {{ column: score_new }}\n\
+             columns: {{ label: label, features: [{features}] }}\ndata: {{ test: test.parquet, train: train.parquet, \
+             empty: empty.parquet }}\nchecks:\n  - drift.feature: {{ {check} }}\n"
+        );
+        write_spec(folder.path(), spec.as_bytes());
+        run_toy(folder.path())
+    };
+    for (features, check, message) in [
+        ("", "", "there is no feature to compare"),
+        ("region", "against: test", "a dataset never drifts from itself"),
+        ("region", "features: [regoin]", "did you mean `region`?"),
+        ("region", "against: old", "dataset `old` is not declared"),
+    ] {
+        let run = run_with(features, check);
+        assert!(run.code == 2 && run.stderr.contains(message), "{message}: {}", run.stderr);
+    }
+    for (check, dataset) in [("against: empty", "empty"), ("data: empty", "empty")] {
+        let run = run_with("region, score_old", check);
+        assert_eq!(run.code, 3, "{}", run.stderr);
+        for name in ["region", "score_old"] {
+            let reason = run.reason(&format!("drift.feature/distance/{name}"));
+            assert_eq!(reason, format!("dataset `{dataset}` has no rows"));
+        }
+    }
+    assert_eq!(run_with("region, score_old", "").code, 0);
+}
+
 /// The scores of a model on the test rows of the example, as the gate makes them.
 fn example_scores(spec: &Spec, model: &str, batch: &RecordBatch) -> ArrayRef {
     let given = Scorer::given(&format!("models/{model}.onnx"));
@@ -847,7 +939,8 @@ fn a_model_never_fails_against_itself() {
 fn a_live_model_never_fails_against_itself() {
     let run = run_example(&["--suite", "release", "--candidate", "models/baseline.onnx"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let compared = |claim: &&Value| claim["difference"]["value"].is_f64();
+    // What features are does not depend on the model.
+    let compared = |claim: &&Value| claim["difference"]["value"].is_f64() && claim["check"] != "drift.feature";
     let moved = |claim: &&Value| claim["difference"]["value"].as_f64() != Some(0.0) || claim["verdict"] == "fail";
     let noisy = run.claims().iter().filter(|claim| claim["check"] == "robustness.sensitivity").count();
     assert_eq!(noisy, 2, "the loss and the flips");

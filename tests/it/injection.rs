@@ -222,6 +222,7 @@ fn claim(text: &str, verdict: Verdict) -> ClaimRecord {
     let estimate = || Some(Estimate { value: 0.5, low: Some(0.25), high: None });
     let window =
         json!({ "window": text, "rows": 1, "left_out": 0, "baseline": null, "candidate": null, "difference": null });
+    let most = json!({ "where": "text", "value": text, "against": text, "share": 0.25, "share_against": 0.0 });
     ClaimRecord {
         id: own(),
         check: "performance.regression".to_owned(),
@@ -242,7 +243,7 @@ fn claim(text: &str, verdict: Verdict) -> ClaimRecord {
         reason: Some(own()),
         needs_rows: Some(3),
         needs_dataset_rows: Some(9),
-        details: BTreeMap::from([("windows".to_owned(), json!([window]))]),
+        details: BTreeMap::from([("windows".to_owned(), json!([window])), ("most".to_owned(), most)]),
     }
 }
 
@@ -362,20 +363,25 @@ fn without_values(tag: &str) -> String {
     tag.split('"').step_by(2).collect::<Vec<_>>().join("\"")
 }
 
+/// A hostile value that is short enough to be named.
+const VALUE: &str = "</td></table><script>alert(1)</script>";
+
 const NAME: &str = "@octocat #12 <!-- modelgate:1 --> <img src=x onerror=alert(1)> ![x](http://evil.example) | a | `b` :tada: $x$ ::error::x ##[error]x 0a1b2c3d4e\u{202e}\u{1b}[31m\n\n---\n";
 
 /// A table with a hostile column of hostile values.
-fn put(file: &Path) {
+fn put(file: &Path, values: &[&str]) {
     let rows = 0..400_u32;
     let numbers = |value: fn(u32) -> f64| Arc::new(Float64Array::from_iter_values(rows.clone().map(value))) as ArrayRef;
     let label = |row: u32| i64::from(row % 5 < 2);
-    let values = [NAME, "</td></table><script>alert(1)</script>", "::set-output name=verdict::pass", "a"];
     let columns: [(&str, ArrayRef); 5] = [
         ("id", Arc::new(Int64Array::from_iter_values(rows.clone().map(i64::from)))),
         ("label", Arc::new(Int64Array::from_iter_values(rows.clone().map(label)))),
         ("old", numbers(|row| f64::from(row * 7919 % 400) / 400.0)),
         (NAME, numbers(|row| f64::from(row * 6007 % 401) / 401.0)),
-        ("shop ::error::x | @all", Arc::new(StringArray::from_iter_values(rows.map(|row| values[row as usize % 4])))),
+        (
+            "shop ::error::x | @all",
+            Arc::new(StringArray::from_iter_values(rows.map(|row| values[row as usize % values.len()]))),
+        ),
     ];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let mut writer = ArrowWriter::try_new(File::create(file).unwrap(), batch.schema(), None).unwrap();
@@ -391,7 +397,7 @@ fn hostile_spec() -> String {
         "candidate": { "column": NAME },
         "baseline": { "column": "old" },
         "columns": { "id": "id", "label": "label", "features": [NAME] },
-        "data": { NAME: "test.parquet" },
+        "data": { NAME: "test.parquet", "before @all": "before.parquet" },
         "slices": [{ "by": "shop ::error::x | @all" }, { "name": "##[group]<b>", "where": "id > 100" }],
         "policy": { "min_rows": 20, "min_positives": 5 },
         "suites": { NAME: { "checks": ["*"] } },
@@ -399,6 +405,7 @@ fn hostile_spec() -> String {
             { "performance.regression": { "metric": "roc_auc", "max_drop": 0.05, "slices": "all", "data": NAME } },
             { "performance.metric": { "metric": "roc_auc", "min": 0.9, "data": NAME } },
             { "data.schema": { "data": NAME, "columns": { NAME: { "type": "text" } } } },
+            { "drift.feature": { "data": NAME, "against": "before @all", "features": ["shop ::error::x | @all"] } },
         ],
     })
     .to_string()
@@ -408,7 +415,8 @@ fn hostile_spec() -> String {
 fn a_hostile_run_says_nothing_but_its_verdict() {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
-    put(&at("test.parquet"));
+    put(&at("test.parquet"), &[NAME, VALUE, VALUE, "::set-output name=verdict::pass", "a"]);
+    put(&at("before.parquet"), &[NAME, "::set-output name=verdict::pass", "a"]);
     fs::write(at("@all <b>##[error]x.yaml"), hostile_spec()).unwrap();
     let run = |arguments: &[&str]| {
         let done =
@@ -423,5 +431,7 @@ fn a_hostile_run_says_nothing_but_its_verdict() {
     assert!(found.iter().any(|(_, value)| value.contains("</td></table><script>")), "{found:?}");
     let record: serde_json::Value = serde_json::from_str(&read("record.json")).unwrap();
     let known = record["claims"].as_array().unwrap().iter().any(|claim| claim["id"].as_str().unwrap().ends_with(NAME));
+    let moved = record["claims"].as_array().unwrap().iter().find(|claim| claim["check"] == "drift.feature").unwrap();
+    assert_eq!((&moved["verdict"], &moved["details"]["most"]["value"]), (&json!("fail"), &json!(VALUE)));
     assert!(known && record["gate"] == NAME, "the record keeps names as they are: {record}");
 }

@@ -12,7 +12,7 @@ use modelgate::summaries::regions::{Cuts, Loss, RegionParams};
 use modelgate::summaries::total_order::to_key;
 use modelgate::summaries::{
     Budget, Columns, Frequencies, Moments, Presence, Quantiles, RankParams, Ranks, Regions, Spread, SpreadParams, Sums,
-    Task, Threshold,
+    Task, Threshold, ValueParams, Values,
 };
 use modelgate::summary::Summary;
 use proptest::collection::vec;
@@ -46,7 +46,8 @@ struct Row {
 
 impl Asked for Frequencies {
     fn asks() -> Vec<(FrequencyParams, Vec<Kind>)> {
-        vec![(FrequencyParams {}, vec![Kind::Text])]
+        let clustered = FrequencyParams { clustered: true };
+        vec![(FrequencyParams::default(), vec![Kind::Text]), (clustered, vec![Kind::Text, Kind::Cluster])]
     }
 }
 
@@ -155,6 +156,18 @@ impl Asked for Regions {
 impl Asked for Spread {
     fn asks() -> Vec<(SpreadParams, Vec<Kind>)> {
         vec![(SpreadParams {}, vec![Kind::Number])]
+    }
+}
+
+impl Asked for Values {
+    /// All values, and as few of them as make cells of several levels.
+    fn asks() -> Vec<(ValueParams, Vec<Kind>)> {
+        let few = Budget { exact: 8, cells: 5 };
+        vec![
+            (ValueParams::new(false), vec![Kind::Number]),
+            (ValueParams { clustered: false, budget: few }, vec![Kind::Number]),
+            (ValueParams { clustered: true, budget: few }, vec![Kind::Number, Kind::Cluster]),
+        ]
     }
 }
 

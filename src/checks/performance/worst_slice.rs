@@ -477,7 +477,7 @@ fn distribution(plan: &mut Plan<'_>, dataset: &str, column: &str, kind: &DataTyp
         }
         kind if is_text(kind) || *kind == DataType::Boolean => {
             let inputs = vec![Input::Text(column.to_owned())];
-            Distribution::Texts(plan.summarise(dataset, &FrequencyParams {}, inputs, &[Grouping::All])?)
+            Distribution::Texts(plan.summarise(dataset, &FrequencyParams::default(), inputs, &[Grouping::All])?)
         }
         kind => Distribution::Unfit(format!("it holds {kind}, and only numbers, texts and truths are cut into bins")),
     })
@@ -505,7 +505,9 @@ fn cut(distribution: &Distribution, answers: &Answers) -> Result<Result<Cut, Str
             let frequencies = answers.summary(ticket)?.all();
             match frequencies.by_count() {
                 None => Err(format!("it has more than {MAX_VALUES} values: an id, and no category")),
-                Some(texts) if texts.len() < 2 && frequencies.long() == 0 => Err("it has no two values".to_owned()),
+                Some(texts) if texts.len() < 2 && frequencies.long().iter().all(|rows| *rows == 0) => {
+                    Err("it has no two values".to_owned())
+                }
                 Some(texts) => {
                     let mut texts: Vec<String> =
                         texts.into_iter().take(TEXT_BINS).map(|(text, _)| text.to_owned()).collect();

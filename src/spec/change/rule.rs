@@ -134,6 +134,11 @@ static ROWS: &[(&str, Rule)] = &[
     ("checks.drift.prediction.max_distance", Rule::AtMost),
     ("checks.drift.prediction.max_flips", Rule::AtMostShare),
     ("checks.drift.prediction.data", Rule::Identity),
+    // Left out, more is compared than any list names.
+    ("checks.drift.feature.features", FIXED),
+    ("checks.drift.feature.max_distance", Rule::AtMost),
+    ("checks.drift.feature.data", Rule::Identity),
+    ("checks.drift.feature.against", Rule::Identity),
     ("checks.leakage.overlap.between", Rule::Identity),
     ("checks.leakage.overlap.on", PROMISES),
     ("checks.leakage.overlap.max_share", Rule::AtMost),

@@ -44,6 +44,7 @@ checks:
   - performance.regression: { metric: log_loss, max_rise: 1%, severity: warn }
   - data.schema: { columns: { distance: { type: integer }, carrier: { type: text, nullable: true } } }
   - drift.prediction: { max_distance: 0.2, max_flips: 12% }
+  - drift.feature: { features: [dep_hour, temp], max_distance: 0.15 }
   - robustness.sensitivity: { noise: 0.1, max_loss: 0.02 }
   - leakage.overlap: { between: [train, test], max_share: 0.1 }
   - backtest: { window: month, embargo: 7d, metric: roc_auc, max_drop: 0.02, worst_factor: 3 }
@@ -417,6 +418,7 @@ fn the_limits_of_checks() {
         ("max_drop: 0.01", "max_drop: 0.03", "performance.regression[metric=roc_auc].max_drop"),
         ("max_rise: 1%", "max_rise: 2%", "performance.regression[metric=log_loss].max_rise"),
         ("max_distance: 0.2", "max_distance: 0.3", "drift.prediction.max_distance"),
+        ("max_distance: 0.15", "max_distance: 0.25", "drift.feature.max_distance"),
         ("max_flips: 12%", "max_flips: 13%", "drift.prediction.max_flips"),
         ("max_flips: 12%", "max_flips: 0.13", "drift.prediction.max_flips"),
         ("noise: 0.1", "noise: 0.05", "robustness.sensitivity[metric=roc_auc].noise"),
@@ -442,6 +444,12 @@ fn the_limits_of_checks() {
             &[("max_drop: 0.01", "max_drop: 0.1%")],
             &[("checks.performance.regression[metric=roc_auc].max_drop", Weakening)],
             &[("checks.performance.regression[metric=roc_auc].max_drop", Weakening)],
+        ),
+        // All features are more than any that a list names, and which of two lists is longer does not matter.
+        (
+            &[("features: [dep_hour, temp], ", "")],
+            &[("checks.drift.feature.features", Weakening)],
+            &[("checks.drift.feature.features", Weakening)],
         ),
         // A default that is left out is a limit too.
         (
@@ -577,6 +585,7 @@ fn another_check_is_one_removed_and_one_added() {
             "backtest[metric=roc_auc,data=test]",
         ),
         ("drift.prediction: {", "drift.prediction: { data: train,", "drift.prediction", "drift.prediction[data=train]"),
+        ("drift.feature: {", "drift.feature: { against: history,", "drift.feature", "drift.feature[against=history]"),
         ("data.schema: {", "data.schema: { data: train,", "data.schema", "data.schema[data=train]"),
     ];
     for (from, to, removed, added) in cases {
@@ -701,6 +710,7 @@ fn a_check_of_the_base_is_found_in_the_head() {
         line("log_loss"),
         line("data.schema: {"),
         None,
+        line("drift.feature"),
         line("robustness.sensitivity"),
         line("leakage.overlap"),
         line("backtest: {"),
