@@ -14,6 +14,8 @@ LIBRARY = $(abspath $(wildcard .venv/lib/python3*/site-packages/onnxruntime/capi
 # What the tests hand over to the contract test: the events that GitHub publishes, and every request that was made.
 EVENTS := $(abspath $(TARGET))/github-events
 REQUESTS := $(abspath $(TARGET))/github-requests.jsonl
+# The servers that the tests start.
+SERVICES := $(abspath $(TARGET))/services
 # Node is taken from its wheel where there is none.
 NODE := $(if $(shell command -v node),,.venv/.node-22)
 export PATH := $(PATH):$(abspath .venv/bin)
@@ -30,8 +32,10 @@ demo: build $(RUNTIME) ## judge the flight-delay example and three candidates
 test: $(RUNTIME) $(NODE) ## everything that proves that it works
 	tests/github/install.sh
 	node tests/github/events.mjs $(EVENTS)
+	tests/services/install.sh $(SERVICES)
 	@rm -f $(REQUESTS)
-	ORT_DYLIB_PATH=$(LIBRARY) MODELGATE_EVENTS=$(EVENTS) MODELGATE_REQUESTS=$(REQUESTS) $(CARGO) test --locked
+	ORT_DYLIB_PATH=$(LIBRARY) MODELGATE_EVENTS=$(EVENTS) MODELGATE_REQUESTS=$(REQUESTS) MODELGATE_SERVICES=$(SERVICES) \
+	  $(CARGO) test --locked
 	node --test tests/github/contract.test.mjs
 	node tests/github/contract.mjs $(REQUESTS)
 

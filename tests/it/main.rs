@@ -20,6 +20,7 @@ mod memory;
 mod multiclass;
 mod onnx;
 mod scored;
+mod services;
 mod slices;
 mod sources;
 mod statistics;
