@@ -27,6 +27,7 @@ mod summarise;
 mod table;
 mod udaf;
 mod view;
+mod waiting;
 
 pub use cache::{CHECKED, Cache, MOST_BYTES, Refused, Used};
 pub use functions::Progress;

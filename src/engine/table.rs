@@ -35,7 +35,7 @@ struct Column {
     by_number: HashMap<i64, u32>,
 }
 
-/// The rows of a batch, those of a group together.
+/// Rows, those of a group together.
 pub(super) struct Parts {
     /// The rows, unless they are as they come.
     pub(super) order: Option<UInt32Array>,
@@ -65,31 +65,33 @@ impl Table {
         self.groups.len() * group
     }
 
-    /// The groups of so many rows, by their key columns.
-    pub(super) fn parts(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Parts> {
-        if columns.is_empty() {
-            return Ok(Parts { order: None, groups: vec![(self.number(&[])?, 0, rows)] });
-        }
-        let mut numbers = self.columns[0].numbers(&columns[0])?;
+    /// The numbers of the groups of so many rows, by their key columns.
+    pub(super) fn numbers(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
+        let Some((first, others)) = columns.split_first() else { return Ok(vec![self.number(&[])?; rows]) };
+        let mut numbers = self.columns[0].numbers(first)?;
         if self.pairs.is_empty() {
             self.take_first_column();
         }
-        for (place, column) in columns.iter().enumerate().skip(1) {
-            let others = self.columns[place].numbers(column)?;
+        for (place, column) in others.iter().enumerate() {
+            let others = self.columns[place + 1].numbers(column)?;
             for (number, other) in numbers.iter_mut().zip(others) {
-                *number = self.pair(place, *number, other);
+                *number = self.pair(place + 1, *number, other);
             }
         }
         self.are_few()?;
-        Ok(parts(&numbers, self.groups.len()))
+        Ok(numbers)
     }
 
-    /// The rows of a condition: those where it is true are one group, and the others in none.
-    pub(super) fn met(&mut self, column: &ArrayRef) -> Result<Parts> {
+    /// The numbers of the groups of rows by a condition: those where it is true are one group, and the others in none.
+    pub(super) fn met(&mut self, column: &ArrayRef) -> Result<Vec<u32>> {
         let met = column.as_boolean_opt().context("a condition that is not true or false")?;
         let group = self.number(&[])?;
-        let numbers = met.iter().map(|met| if met == Some(true) { group } else { NONE }).collect::<Vec<_>>();
-        Ok(parts(&numbers, self.groups.len()))
+        Ok(met.iter().map(|met| if met == Some(true) { group } else { NONE }).collect())
+    }
+
+    /// The rows by group, in the order in which they come within each: a counting sort.
+    pub(super) fn parts(&self, numbers: &[u32]) -> Parts {
+        parts(numbers, self.groups.len())
     }
 
     /// The key of a group: the texts of its values as JSON, which no two groups have in common.
@@ -229,7 +231,6 @@ impl Column {
     }
 }
 
-/// The rows by group, in the order in which they come within each: a counting sort.
 fn parts(numbers: &[u32], groups: usize) -> Parts {
     let mut counts = vec![0_usize; groups];
     numbers.iter().filter(|number| **number != NONE).for_each(|&number| counts[number as usize] += 1);
@@ -270,7 +271,8 @@ mod tests {
     /// The key of each row.
     fn keys(table: &mut Table, columns: &[ArrayRef]) -> Vec<String> {
         let rows = columns[0].len();
-        let Parts { order, groups } = table.parts(columns, rows).unwrap();
+        let numbers = table.numbers(columns, rows).unwrap();
+        let Parts { order, groups } = table.parts(&numbers);
         let order = order.map_or_else(|| (0..rows as u32).collect(), |order| order.values().to_vec());
         let mut keys = vec![String::new(); rows];
         for (group, start, count) in groups {
@@ -319,14 +321,16 @@ mod tests {
     #[test]
     fn only_rows_that_meet_a_condition_are_in_its_group() {
         let met = Arc::new(BooleanArray::from(vec![Some(false), Some(true), None, Some(true)])) as ArrayRef;
-        let Parts { order, groups } = Table::new(0).met(&met).unwrap();
+        let mut table = Table::new(0);
+        let numbers = table.met(&met).unwrap();
+        let Parts { order, groups } = table.parts(&numbers);
         assert_eq!((order.unwrap().values().to_vec(), groups), (vec![1, 3], vec![(0, 0, 2)]));
     }
 
     #[test]
     fn an_id_is_no_slice() {
         let ids = Arc::new(Int16Array::from_iter_values(0..=10_000)) as ArrayRef;
-        let refused = Table::new(1).parts(&[ids], 10_001).map(|_| ()).unwrap_err();
+        let refused = Table::new(1).numbers(&[ids], 10_001).unwrap_err();
         assert!(refused.to_string().contains("more than 10000 groups"), "{refused}");
     }
 }

@@ -25,7 +25,8 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr
 use datafusion::physical_expr::expressions::Literal;
 use serde::{Deserialize, Serialize};
 
-use super::table::Table;
+use super::table::{Parts, Table};
+use super::waiting::{Gathered, Waiting};
 use crate::summaries::{Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums, Values, wire};
 use crate::summary::Summary;
 
@@ -144,6 +145,12 @@ struct Answering {
     tables: Vec<Table>,
     /// One for each question.
     answers: Vec<Box<dyn Answer>>,
+    /// For each grouping, the questions that its rows are fed to.
+    fed: Vec<Vec<usize>>,
+    /// For each input, whether a grouping by keys needs it.
+    is_kept: Vec<bool>,
+    /// The rows that were not fed yet.
+    waiting: Waiting,
     /// The most bytes that all of this took so far.
     most: usize,
 }
@@ -153,42 +160,66 @@ impl Answering {
         let table = |keys: &Keys| Table::new(if *keys == Keys::Condition { 0 } else { keys.columns() });
         let tables = questions.groupings.iter().map(table).collect();
         let answers = questions.questions.iter().map(answer).collect::<anyhow::Result<_>>()?;
-        Ok(Self { questions, tables, answers, most: 0 })
+        let fed = (0..questions.groupings.len()).map(|grouping| questions.fed(grouping)).collect::<Vec<_>>();
+        let mut is_kept = vec![false; questions.inputs];
+        for (fed, _) in fed.iter().zip(&questions.groupings).filter(|(_, kind)| **kind != Keys::Columns(0)) {
+            let inputs = fed.iter().flat_map(|&question| &questions.questions[question].inputs);
+            inputs.for_each(|&input| is_kept[input] = true);
+        }
+        Ok(Self { questions, tables, answers, fed, is_kept, waiting: Waiting::default(), most: 0 })
     }
 
     fn update(&mut self, arguments: &[ArrayRef]) -> anyhow::Result<()> {
         let rows = arguments.last().map_or(0, |argument| argument.len());
         let (inputs, mut keys) = arguments.split_at(self.questions.inputs);
-        for (grouping, kind) in self.questions.groupings.iter().enumerate() {
+        for grouping in 0..self.questions.groupings.len() {
+            let kind = self.questions.groupings[grouping];
             let (own, others) = keys.split_at(kind.columns());
             keys = others;
-            let asked = |question: &&Question| {
-                question.groupings.contains(&grouping) && self.questions.merged_from(question, grouping).is_none()
-            };
-            let needed = self.questions.questions.iter().filter(asked).flat_map(|question| &question.inputs);
-            let needed = needed.copied().collect::<std::collections::BTreeSet<_>>();
-            if rows == 0 || !self.questions.questions.iter().any(|question| asked(&question)) {
+            if rows == 0 || self.fed[grouping].is_empty() {
                 continue;
             }
             let table = &mut self.tables[grouping];
-            let parts = if *kind == Keys::Condition { table.met(&own[0])? } else { table.parts(own, rows)? };
-            let gathered = |input: &ArrayRef| match &parts.order {
-                Some(order) => take(input, order, None),
-                None => Ok(Arc::clone(input)),
-            };
-            let mut columns = vec![None; inputs.len()];
-            for input in needed {
-                columns[input] = Some(gathered(&inputs[input])?);
+            match kind {
+                Keys::Columns(0) => {
+                    let whole = Parts { order: None, groups: vec![(table.find("[]")?, 0, rows)] };
+                    let inputs = inputs.iter().cloned().map(Some).collect::<Vec<_>>();
+                    self.feed(grouping, &whole, &inputs)?;
+                }
+                Keys::Columns(_) => self.waiting.group(grouping, table.numbers(own, rows)?),
+                Keys::Condition => self.waiting.group(grouping, table.met(&own[0])?),
             }
-            for (question, answer) in self.questions.questions.iter().zip(&mut self.answers) {
-                if !asked(&question) {
-                    continue;
-                }
-                for &(group, start, count) in &parts.groups {
-                    let column = |input: &usize| columns[*input].as_ref().map(|column| column.slice(start, count));
-                    let columns = question.inputs.iter().filter_map(column).collect::<Vec<_>>();
-                    answer.update(grouping, group, &columns)?;
-                }
+        }
+        self.waiting.push(inputs, &self.is_kept, rows);
+        if self.waiting.is_full() { self.feed_waiting() } else { Ok(()) }
+    }
+
+    /// Feeds the rows that wait.
+    fn feed_waiting(&mut self) -> anyhow::Result<()> {
+        let Gathered { inputs, numbers } = self.waiting.gather()?;
+        for (grouping, numbers) in numbers.iter().enumerate().filter(|(_, numbers)| !numbers.is_empty()) {
+            let parts = self.tables[grouping].parts(numbers);
+            self.feed(grouping, &parts, &inputs)?;
+        }
+        Ok(())
+    }
+
+    /// Feeds rows to the summaries of their groups.
+    fn feed(&mut self, grouping: usize, parts: &Parts, inputs: &[Option<ArrayRef>]) -> anyhow::Result<()> {
+        let mut columns = vec![None; inputs.len()];
+        let fed = &self.fed[grouping];
+        for &input in fed.iter().flat_map(|&question| &self.questions.questions[question].inputs) {
+            columns[input] = match (&columns[input], &inputs[input], &parts.order) {
+                (None, Some(input), Some(order)) => Some(take(input, order, None)?),
+                (None, input, _) => input.clone(),
+                (gathered, ..) => gathered.clone(),
+            };
+        }
+        for &question in fed {
+            for &(group, start, count) in &parts.groups {
+                let column = |input: &usize| columns[*input].as_ref().map(|column| column.slice(start, count));
+                let columns = self.questions.questions[question].inputs.iter().filter_map(column).collect::<Vec<_>>();
+                self.answers[question].update(grouping, group, &columns)?;
             }
         }
         Ok(())
@@ -208,11 +239,12 @@ impl Answering {
     fn weigh(&mut self) {
         let answers = self.answers.iter().map(|answer| answer.size()).sum::<usize>();
         let tables = self.tables.iter().map(Table::size).sum::<usize>();
-        self.most = self.most.max(size_of::<Self>() + answers + tables);
+        self.most = self.most.max(size_of::<Self>() + answers + tables + self.waiting.size());
     }
 
     /// Makes what is asked of all rows from the groups.
     fn complete(&mut self) -> anyhow::Result<()> {
+        self.feed_waiting()?;
         for (number, question) in self.questions.questions.iter().enumerate() {
             for &grouping in &question.groupings {
                 if let Some(from) = self.questions.merged_from(question, grouping)
@@ -255,6 +287,14 @@ impl Answering {
 }
 
 impl Questions {
+    /// The questions that the rows of a grouping are fed to: not those whose answer is merged from another's groups.
+    fn fed(&self, grouping: usize) -> Vec<usize> {
+        let is_fed = |question: &Question| {
+            question.groupings.contains(&grouping) && self.merged_from(question, grouping).is_none()
+        };
+        (0..self.questions.len()).filter(|&question| is_fed(&self.questions[question])).collect()
+    }
+
     /// The grouping whose groups have every row in just one, where a question about all rows has one.
     fn merged_from(&self, question: &Question, grouping: usize) -> Option<usize> {
         let columns = |grouping: &&usize| matches!(self.groupings[**grouping], Keys::Columns(1..));
@@ -281,6 +321,7 @@ impl Accumulator for Answering {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.feed_waiting().map_err(external)?;
         Ok(vec![ScalarValue::LargeList(Arc::new(self.write().map_err(external)?))])
     }
 

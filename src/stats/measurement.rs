@@ -33,7 +33,7 @@ pub enum Method {
     Delong,
     /// The same for several models on the same rows, as it is, with the normal. From 20 rows of each class on.
     DelongPaired,
-    /// `DeLong` on scores in cells, where rows have more than 100,000 distinct scores and labels: for one model on the logit
+    /// `DeLong` on scores in cells, where rows have more than 32,768 distinct scores and labels: for one model on the logit
     /// with Satterthwaite's t, for several as it is with the normal. Beyond the cells' value the interval holds the most by
     /// which it may be off, half the share of pairs of a positive and a negative row that share a cell, and the standard
     /// error the most by which the cells may hide that rows vary. From 20 rows of each class on.

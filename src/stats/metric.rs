@@ -67,8 +67,8 @@ pub enum Metric {
         true_negative: f64,
     },
     /// Binary: the chance that a row with label 1 has a higher score than a row with label 0, ties counted half. Higher
-    /// is better. Undefined when all rows have one label. More than 100,000 distinct tuples of label and scores, of a slice
-    /// or of all rows, are put into at most 30,000 cells, unless rows have weights or entities; the interval then holds the
+    /// is better. Undefined when all rows have one label. More than 32,768 distinct tuples of label and scores, of a slice
+    /// or of all rows, are put into at most 16,384 cells, unless rows have weights or entities; the interval then holds the
     /// most by which the number may be off, which the record names `binning_error`.
     RocAuc,
     /// Binary: the area under the precision-recall curve as the sum of precision times the step in recall over the

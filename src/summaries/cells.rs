@@ -4,6 +4,8 @@
 //! A coarser level never has more tuples, and more rows never have fewer; so the level is a function of the rows, and not of
 //! the order in which they came or were merged.
 
+use std::cmp::Ordering;
+
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +22,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Exactly 4 MB for two models, and 3 MB in cells.
-    pub const STANDARD: Self = Self { exact: 100_000, cells: 30_000 };
+    /// Exactly 1.3 MB for two models, and 1.7 MB in cells: each table stays near a processor.
+    pub const STANDARD: Self = Self { exact: 32_768, cells: 16_384 };
 }
 
 /// Tuples, and in cells of which level they are.
@@ -56,10 +58,8 @@ impl Cells {
     }
 
     fn coarsen(&mut self, grid: Grid, level: u32) {
-        if self.level < level
-            && let Some(coarser) = self.at(grid, level, usize::MAX)
-        {
-            *self = coarser;
+        if self.level < level {
+            *self = self.at(grid, level);
         }
     }
 
@@ -71,34 +71,64 @@ impl Cells {
         }
     }
 
-    /// The same in the finest cells above its own that are few enough. Of cells it is mostly the next level, so it is looked
-    /// for in steps of growing length, and then in those between.
+    /// The same in the finest cells above its own that are few enough.
     pub(super) fn finest(&self, grid: Grid, budget: Budget) -> Self {
-        let (mut low, mut high, mut step) = (self.level + 1, LAST, 1);
-        let mut found = None;
-        while low < high {
-            let tried =
-                if found.is_none() && self.level > 0 { (low + step - 1).min(high - 1) } else { low + (high - low) / 2 };
-            match self.at(grid, tried, budget.cells) {
-                Some(part) => (found, high) = (Some(part), tried),
-                None => (low, step) = (tried + 1, 2 * step),
-            }
-        }
-        found.or_else(|| self.at(grid, LAST, usize::MAX)).unwrap_or_else(|| self.clone())
+        let base = self.level.max(1);
+        let words = |tuple: &[i64], place: usize| grid.nested(grid.coarser(tuple[place], self.level, base));
+        let alike = match self.tally.width() {
+            1 => self.alike(base, |tuple| [words(tuple, 0)]),
+            2 => self.alike(base, |tuple| [0, 1].map(|place| words(tuple, place))),
+            3 => self.alike(base, |tuple| [0, 1, 2].map(|place| words(tuple, place))),
+            width => self.alike(base, |tuple| (0..width).map(|place| words(tuple, place)).collect::<Vec<_>>()),
+        };
+        let mut left = self.tally.len();
+        let is_fine = |&level: &u32| {
+            left -= alike[level as usize];
+            level > self.level && left <= budget.cells
+        };
+        let level = (0..LAST).find(is_fine).unwrap_or(LAST);
+        self.at(grid, level)
     }
 
-    /// The same in the cells of a level, if they are at most so many.
-    fn at(&self, grid: Grid, level: u32, most: usize) -> Option<Self> {
+    /// For each level, how many tuples are at it, and not before, the same as one that is counted already. In the order of the
+    /// highest bit in which any of their words differ (G. M. Morton, A computer oriented geodetic data base (1966)), tuples that
+    /// share a cell stand side by side, at every level.
+    fn alike<K: AsRef<[u64]>>(&self, base: u32, key: impl Fn(&[i64]) -> K) -> [usize; LAST as usize + 1] {
+        let mut keys = self.tally.iter().map(|(tuple, _)| key(tuple)).collect::<Vec<_>>();
+        keys.sort_unstable_by(|left, right| by_highest_difference(left.as_ref(), right.as_ref()));
+        let mut alike = [0; LAST as usize + 1];
+        for pair in keys.windows(2) {
+            let differ =
+                pair[0].as_ref().iter().zip(pair[1].as_ref()).fold(0, |differ, (one, other)| differ | one ^ other);
+            if let Some(level) = alike.get_mut((base + u64::BITS - differ.leading_zeros()) as usize) {
+                *level += 1;
+            }
+        }
+        alike
+    }
+
+    /// The same in the cells of a level.
+    fn at(&self, grid: Grid, level: u32) -> Self {
         let mut part = Self { level, tally: Tally::new(self.tally.width()) };
         let mut words = Vec::new();
         for (tuple, count) in self.tally.iter() {
             words.clear();
             words.extend(tuple.iter().map(|&word| grid.coarser(word, self.level, level)));
             part.tally.add(&words, count);
-            if part.tally.len() > most {
-                return None;
-            }
         }
-        Some(part)
+        part
     }
+}
+
+/// By the words at the first place where the highest bit differs in which any do.
+fn by_highest_difference(left: &[u64], right: &[u64]) -> Ordering {
+    let (mut most, mut ordering) = (0, Ordering::Equal);
+    for (left, right) in left.iter().zip(right) {
+        let differ = left ^ right;
+        // Its highest bit is above that of `most`.
+        if most < differ && most < most ^ differ {
+            (most, ordering) = (differ, left.cmp(right));
+        }
+    }
+    ordering
 }

@@ -60,6 +60,16 @@ impl Grid {
         }
     }
 
+    /// The bits of a cell above level 0 from the one that tells most to the one that tells least, the label's first: two cells
+    /// are one so many levels further up as there are bits from the highest that differs.
+    #[must_use]
+    pub fn nested(self, word: i64) -> u64 {
+        match self {
+            Self::Number => word.cast_unsigned() ^ 1 << 63,
+            Self::Probability => (word >> 1).cast_unsigned() | (word & 1).cast_unsigned() << 62,
+        }
+    }
+
     /// The label; 0 where none is kept.
     #[must_use]
     pub fn label(self, word: i64) -> f64 {

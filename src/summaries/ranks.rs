@@ -23,6 +23,9 @@ use crate::summary::Summary;
 /// The most distinct tuples that are kept where they must be exact: 2.6 GB for two models in clusters, at 52 bytes each.
 pub const MAX_TUPLES: usize = 50_000_000;
 
+/// So many rows are taken in before it is looked whether they are too many tuples.
+const MOST_ROWS: usize = 1 << 15;
+
 /// What [`Ranks`] is told.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
 pub struct RankParams {
@@ -170,26 +173,31 @@ impl Ranks {
         if self.parts.len() > 1 { self.parts.get(1 + model) } else { self.parts.first() }
     }
 
-    fn push(&mut self, params: &RankParams, row: Row<'_>, words: &mut Vec<i64>) {
+    /// Begins with the first usable row.
+    fn start(&mut self, params: &RankParams) {
         if self.parts.is_empty() {
             self.shape = Shape::new(params);
             self.parts = vec![Cells { level: 0, tally: Tally::new(self.shape.width()) }];
         }
+    }
+
+    /// Takes in rows whose scores may be binned, each a label and its scores: part by part, since each is large.
+    fn push_binned(&mut self, grid: Grid, rows: &[f64]) {
         let (joint, own) = self.parts.split_at_mut(1);
-        words.clear();
-        match self.shape.bins {
-            None => self.shape.write_row(row, words),
-            Some((grid, _)) => {
-                words.extend(row.scores.iter().map(|&score| grid.word(joint[0].level, row.label, score)))
-            }
+        let rows = || rows.chunks_exact(1 + self.shape.scores).map(|row| (row[0], &row[1..]));
+        let mut words = Vec::with_capacity(self.shape.scores);
+        for (label, scores) in rows() {
+            words.clear();
+            words.extend(scores.iter().map(|&score| grid.word(joint[0].level, label, score)));
+            joint[0].tally.add(&words, 1);
         }
-        joint[0].tally.add(words, 1);
-        if let Some((grid, _)) = self.shape.bins {
-            for (part, &score) in own.iter_mut().zip(row.scores) {
-                part.tally.add(&[grid.word(part.level, row.label, score)], 1);
-            }
-            for (apart, (one, other)) in self.apart.iter_mut().zip(pairs(row.scores)) {
-                *apart += i64::from(one != other);
+        for (model, part) in own.iter_mut().enumerate() {
+            rows().for_each(|(label, scores)| part.tally.add(&[grid.word(part.level, label, scores[model])], 1));
+        }
+        if !own.is_empty() {
+            for (_, scores) in rows() {
+                let apart = self.apart.iter_mut().zip(pairs(scores));
+                apart.for_each(|(apart, (one, other))| *apart += i64::from(one != other));
             }
         }
     }
@@ -258,10 +266,32 @@ impl Summary for Ranks {
     }
 
     fn update(&mut self, params: &RankParams, columns: &[ArrayRef]) -> Result<()> {
-        let mut rows = std::mem::take(&mut self.rows);
-        let mut words = Vec::new();
-        let taken = rows.take(&params.rows, columns, |row| self.push(params, row, &mut words));
-        self.rows = rows;
+        let mut counts = std::mem::take(&mut self.rows);
+        let taken = match Shape::new(params).grid() {
+            Some(grid) => {
+                let mut rows = Vec::new();
+                let taken = counts.take(&params.rows, columns, |row| {
+                    rows.push(row.label);
+                    rows.extend_from_slice(row.scores);
+                });
+                for rows in rows.chunks(MOST_ROWS * (1 + params.rows.scores)) {
+                    self.start(params);
+                    self.push_binned(grid, rows);
+                    self.fit();
+                }
+                taken
+            }
+            None => {
+                let mut words = Vec::new();
+                counts.take(&params.rows, columns, |row| {
+                    self.start(params);
+                    words.clear();
+                    self.shape.write_row(row, &mut words);
+                    self.parts[0].tally.add(&words, 1);
+                })
+            }
+        };
+        self.rows = counts;
         taken?;
         self.fit();
         ensure!(

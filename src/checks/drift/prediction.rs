@@ -37,7 +37,7 @@ use crate::summaries::{Ranks, Task};
 /// multiplier simulation; the flips have a score interval. A changed decision that stays wrong is impossible with two classes, so
 /// there flips are corrected or broken.
 ///
-/// More than 100,000 distinct tuples of scores are put into at most 30,000 cells, unless rows have weights, entities or
+/// More than 32,768 distinct tuples of scores are put into at most 16,384 cells, unless rows have weights, entities or
 /// groups. The distance is then that at the cells' ends, and its interval holds the most by which it may be too low, which the
 /// record names `binning_error`.
 ///
