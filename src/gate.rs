@@ -127,12 +127,14 @@ pub async fn open(
         selection.entries.iter().flat_map(|entry| entry.check.datasets()).map(|(_, name)| name).collect();
     let shelf = Arc::new(Shelf::new(options.cache.as_ref().map(|cache| Arc::clone(cache.folder()))));
     let world = |folder: &FilePath, reach: &Reach| World::new(folder, reach.clone(), &shelf, &progress.transfers);
-    let given = world(FilePath::new(""), &Reach::Own);
+    let given = || world(FilePath::new(""), &Reach::Own);
     let named = world(&spec.folder, &reaches.candidate);
     let agreed = world(&spec.folder, &reaches.agreed);
-    let candidate = judged(&spec, Some(&spec.written.candidate), &named, options.candidate.as_deref(), &given).await;
+    let compared = world(&spec.folder, &reaches.agreed).of_baseline();
+    let candidate = judged(&spec, Some(&spec.written.candidate), &named, options.candidate.as_deref(), &given()).await;
     let candidate = candidate.context("the candidate cannot be opened")?.context("the spec has no candidate")?;
-    let baseline = judged(&spec, spec.written.baseline.as_ref(), &agreed, options.baseline.as_deref(), &given).await;
+    let given = given().of_baseline();
+    let baseline = judged(&spec, spec.written.baseline.as_ref(), &compared, options.baseline.as_deref(), &given).await;
     let baseline = baseline.context("the baseline cannot be opened")?;
     let datasets = target::open(&agreed, &spec, &datasets).await?;
     Ok((Target { spec, datasets, candidate, baseline, shelf }, selection))

@@ -17,6 +17,7 @@ use server::{Asked, Reply, Server};
 
 mod gate;
 mod git;
+mod reference;
 mod release;
 pub(crate) mod server;
 

@@ -31,7 +31,7 @@ fn rows() -> RecordBatch {
     RecordBatch::try_from_iter(columns).unwrap()
 }
 
-fn parquet() -> Vec<u8> {
+pub(super) fn parquet() -> Vec<u8> {
     let (rows, mut bytes) = (rows(), Vec::new());
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), None).unwrap();
     writer.write(&rows).unwrap();
