@@ -177,6 +177,12 @@ pub fn file_name(text: &str) -> &str {
     if source.contains("://") { source.split(['?', '#']).next().unwrap_or_default() } else { source }
 }
 
+/// Whether a source is pinned to a digest.
+#[must_use]
+pub fn is_pinned(text: &str) -> bool {
+    split(text).1.is_some()
+}
+
 fn split(text: &str) -> (&str, Option<&str>) {
     text.rsplit_once(PIN).map_or((text, None), |(source, pin)| (source, Some(pin)))
 }
