@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use schemars::{Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
 
 use self::trouble::{Trouble, redacted};
 use self::world::World;
@@ -24,7 +25,9 @@ mod github;
 pub mod path;
 pub mod reach;
 mod release;
+pub mod time;
 pub mod trouble;
+mod version;
 pub mod web;
 pub mod world;
 
@@ -66,8 +69,33 @@ pub struct Item {
     pub sha256: Option<String>,
     /// How large it is, where the source says it.
     pub bytes: Option<u64>,
+    /// Which version it is, where the source has versions.
+    pub version: Version,
     /// Where it is.
     pub place: Place,
+}
+
+/// Which version of a file was found, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Version {
+    /// What it is called: `release v1.3.0`, `commit 9f86d081884c`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// When it was made, as its keeper says: an instant of [`time`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Why it is this one, where the source chose: `latest release below v1.4.0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+impl Version {
+    /// Whether nothing is known of it.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where a file is.
@@ -147,6 +175,12 @@ impl Written {
 pub fn file_name(text: &str) -> &str {
     let (source, _) = split(text);
     if source.contains("://") { source.split(['?', '#']).next().unwrap_or_default() } else { source }
+}
+
+/// Whether a source is pinned to a digest.
+#[must_use]
+pub fn is_pinned(text: &str) -> bool {
+    split(text).1.is_some()
 }
 
 fn split(text: &str) -> (&str, Option<&str>) {

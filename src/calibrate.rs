@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -27,7 +27,7 @@ use crate::spec::{Entry, Spec};
 use crate::stats::distribution::Reference;
 use crate::stats::proportion::Proportion;
 use crate::stats::random;
-use crate::target::{Dataset, Target};
+use crate::target::{Choice, Dataset, Target};
 use crate::verdict::{Statement, Verdict};
 
 /// The shares of the baseline's scores that are replaced, from a small regression to a gross one.
@@ -217,6 +217,9 @@ pub async fn run(spec: Spec, options: &Options, advance: &Arc<Advance>) -> Resul
     let (target, selection) = gate::open(spec, &Reaches::default(), &options.run, &advance.scoring).await?;
     // What was fetched is read until the end.
     let _shelf = Arc::clone(&target.shelf);
+    if let Some(first) = &target.choice.first_release {
+        bail!("a calibration compares with a baseline, and there is none yet: {}", first.why);
+    }
     ensure!(
         target.baseline.is_some(),
         "a calibration compares with a baseline, and the spec has none: add `baseline:` beside `candidate:`"
@@ -284,6 +287,7 @@ fn judgeable(target: &Target, suite: &str) -> Result<(BTreeSet<usize>, Vec<LeftO
         let why = match check.ask(&mut plan) {
             Err(Refusal::World(error)) => return Err(error.context(format!("`{name}` cannot ask"))),
             Err(Refusal::Spec(problem)) => problem.message,
+            Err(Refusal::FirstRelease) => "there is no baseline yet".to_owned(),
             Ok(_) if plan.asks().iter().any(reads_scores) => {
                 judging.insert(place);
                 continue;
@@ -438,7 +442,8 @@ impl Candidate {
         let (baseline, candidate) = self.scorers(seed, pool);
         let judged = |scorer| Judged { source: self.name().to_owned(), sha256: None, found: Vec::new(), scorer };
         let (candidate, baseline) = (judged(candidate), Some(judged(baseline)));
-        Target { spec: spec.clone(), datasets, candidate, baseline, shelf: Arc::default() }
+        let (choice, shelf) = (Choice::default(), Arc::default());
+        Target { spec: spec.clone(), datasets, candidate, baseline, choice, shelf }
     }
 
     /// The scorers of baseline and candidate.

@@ -51,6 +51,8 @@ pub enum Refusal {
     Spec(Problem),
     /// The world is.
     World(anyhow::Error),
+    /// Nothing is: it compares with a baseline, of which there is none yet.
+    FirstRelease,
 }
 
 impl From<Problem> for Refusal {

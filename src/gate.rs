@@ -3,24 +3,30 @@
 use std::collections::BTreeSet;
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use datafusion::prelude::SessionContext;
+use serde::Deserialize as _;
 
 use crate::answers::Answers;
+use crate::artifact;
 use crate::artifact::reach::Reach;
+use crate::artifact::trouble::{Absent, redacted};
 use crate::artifact::world::{Shelf, World};
-use crate::check::{Asked, Refusal};
+use crate::check::{Asked, Configured, Refusal};
 use crate::engine::session::{self, Settings};
 use crate::engine::{self, Cache, Progress};
+use crate::evidence::{Evidence, Limits, Subject};
 use crate::plan::{Ask, Expression, Plan};
 use crate::record::{Base, Record};
 use crate::report::{Report, curves};
 use crate::score::Judged;
 use crate::spec::problem::{Path, Problem};
-use crate::spec::written::{self, Scorer, Severity, Slice};
+use crate::spec::written::{self, OnMissing, Scorer, Severity, Slice};
 use crate::spec::{Entry, Selection, Spec};
-use crate::target::{self, Target};
+use crate::stats::metric::Metric;
+use crate::target::{self, Choice, FirstRelease, Target};
 use crate::verdict::Statement;
 
 /// How often checks may ask again: for what the data shows, and for a closer look at what was found there.
@@ -100,8 +106,9 @@ pub struct Pending {
 /// # Errors
 /// A bad spec ([`Problems`](crate::spec::problem::Problems)) or a broken world. A bad model is a verdict.
 pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Result<Report> {
-    let Case { spec, base, mut statements, reaches } = case;
+    let (Case { spec, base, mut statements, reaches }, started) = (case, SystemTime::now());
     let (target, selection) = open(spec, &reaches, options, progress).await?;
+    ensure_two(&target)?;
     let context = session::open_on(options.cluster.as_deref(), &options.session).await?;
     let mut prepared = prepare(&target, selection.entries, context)?;
     let curves = curves::ask(&mut prepared.plan)?;
@@ -109,7 +116,7 @@ pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Res
     statements.extend(stated);
     let mut record = Record::new(&target, &selection.suite, base, statements);
     record.inputs.mark(engine::unstable(&target, &prepared.plan).await?);
-    Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?))
+    Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?, started))
 }
 
 /// Selects the suite and opens what it needs, which is fetched where it is not here.
@@ -127,15 +134,69 @@ pub async fn open(
         selection.entries.iter().flat_map(|entry| entry.check.datasets()).map(|(_, name)| name).collect();
     let shelf = Arc::new(Shelf::new(options.cache.as_ref().map(|cache| Arc::clone(cache.folder()))));
     let world = |folder: &FilePath, reach: &Reach| World::new(folder, reach.clone(), &shelf, &progress.transfers);
-    let given = world(FilePath::new(""), &Reach::Own);
+    let given = || world(FilePath::new(""), &Reach::Own);
     let named = world(&spec.folder, &reaches.candidate);
     let agreed = world(&spec.folder, &reaches.agreed);
-    let candidate = judged(&spec, Some(&spec.written.candidate), &named, options.candidate.as_deref(), &given).await;
+    let compared = world(&spec.folder, &reaches.agreed).of_baseline();
+    let candidate = judged(&spec, Some(&spec.written.candidate), &named, options.candidate.as_deref(), &given()).await;
     let candidate = candidate.context("the candidate cannot be opened")?.context("the spec has no candidate")?;
-    let baseline = judged(&spec, spec.written.baseline.as_ref(), &agreed, options.baseline.as_deref(), &given).await;
-    let baseline = baseline.context("the baseline cannot be opened")?;
+    let (baseline, choice) =
+        compared_with(&spec, &compared, options.baseline.as_deref(), &given().of_baseline()).await?;
     let datasets = target::open(&agreed, &spec, &datasets).await?;
-    Ok((Target { spec, datasets, candidate, baseline, shelf }, selection))
+    Ok((Target { spec, datasets, candidate, baseline, choice, shelf }, selection))
+}
+
+/// The baseline and why it is that one; where the spec allows it, none if there is none yet.
+async fn compared_with(
+    spec: &Spec,
+    named: &World,
+    given: Option<&str>,
+    outside: &World,
+) -> Result<(Option<Judged>, Choice)> {
+    let written = spec.written.baseline.as_ref();
+    let opened = judged(spec, written.map(|baseline| &baseline.scorer), named, given, outside).await;
+    let may_be_missing = written.filter(|baseline| given.is_none() && baseline.on_missing == OnMissing::AbsoluteOnly);
+    let source = written.and_then(|baseline| baseline.scorer.source());
+    match (opened, may_be_missing, source) {
+        (Err(error), Some(_), Some((key, text))) if error.is::<Absent>() => {
+            let why = error.root_cause().to_string();
+            let first_release = Some(FirstRelease { baseline: format!("{key}:{}", redacted(text)), why });
+            Ok((None, Choice { rule: None, first_release }))
+        }
+        (opened, ..) => {
+            let baseline = opened.context("the baseline cannot be opened")?;
+            let rule = baseline.as_ref().map(|baseline| rule(baseline, given, source.map(|(_, text)| text.as_str())));
+            Ok((baseline, Choice { rule, first_release: None }))
+        }
+    }
+}
+
+/// Why a baseline is the one that it is.
+fn rule(baseline: &Judged, given: Option<&str>, written: Option<&str>) -> String {
+    let chosen = baseline.found.first().and_then(|found| found.version.rule.clone());
+    let is_pinned = given.or(written).is_some_and(artifact::is_pinned);
+    match chosen {
+        Some(rule) => rule,
+        None if is_pinned => "fixed digest".to_owned(),
+        None if given.is_some() => "given for this run".to_owned(),
+        None => "as the spec names it".to_owned(),
+    }
+}
+
+/// Refuses a comparison of a model with itself.
+fn ensure_two(target: &Target) -> Result<()> {
+    let Some(baseline) = target.baseline.as_ref().filter(|baseline| baseline.is_same(&target.candidate)) else {
+        return Ok(());
+    };
+    let digest = baseline.sha256.as_ref().map_or_else(String::new, |sha256| format!(", SHA-256 {sha256}"));
+    ensure!(
+        target.spec.written.baseline.as_ref().is_some_and(|baseline| baseline.allow_same),
+        "the baseline {} is the candidate {}{digest}: nothing would be compared; name another baseline, such as \
+         `release:previous/...` or `git:merge-base:...`, or add `allow_same: true` below `baseline` where that is meant",
+        baseline.source,
+        target.candidate.source
+    );
+    Ok(())
 }
 
 /// Lets every check ask its first questions, and makes sure that the data has the slices.
@@ -148,10 +209,16 @@ pub fn prepare(target: &Target, entries: Vec<Entry>, context: SessionContext) ->
     let mut checks = Vec::new();
     for Entry { name, at, line, severity, check } in entries {
         plan.enter(&at);
-        match check.ask(&mut plan) {
-            Ok(asked) => checks.push(Pending { name, at, line, severity, asked }),
-            Err(refusal) => problems.push(problem(refusal, name)?),
-        }
+        let claim = target.choice.first_release.as_ref().map(|first| untested(check.as_ref(), first)).transpose()?;
+        let asked = match (check.ask(&mut plan), claim) {
+            (Ok(asked), _) => asked,
+            (Err(Refusal::FirstRelease), Some(claim)) => Box::new(claim),
+            (Err(refusal), _) => {
+                problems.push(problem(refusal, name)?);
+                continue;
+            }
+        };
+        checks.push(Pending { name, at, line, severity, asked });
     }
     problems.extend(unfit_slices(&context, target, &plan)?);
     problems.extend(unfit_expressions(&context, target, &plan)?);
@@ -185,7 +252,30 @@ fn problem(refusal: Refusal, check: &str) -> Result<Problem> {
     match refusal {
         Refusal::Spec(problem) => Ok(problem),
         Refusal::World(error) => Err(error.context(format!("`{check}` cannot ask"))),
+        Refusal::FirstRelease => bail!("`{check}` compares with a baseline that does not exist"),
     }
+}
+
+/// A claim that is not made, since there is nothing to compare with.
+struct Untested(Evidence);
+
+impl Asked for Untested {
+    fn ask_again(&mut self, _: &Answers, _: &mut Plan<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn judge(&self, _: &Answers) -> Result<Vec<Evidence>> {
+        Ok(vec![self.0.clone()])
+    }
+}
+
+/// What a check would claim, over all rows, of the dataset that it reads first.
+fn untested(check: &dyn Configured, first: &FirstRelease) -> Result<Untested> {
+    let metric = check.config()?.get("metric").and_then(|metric| Metric::deserialize(metric).ok());
+    let dataset = check.datasets().into_iter().next().map(|(_, name)| name).unwrap_or_default();
+    let metric = metric.map(|metric| metric.name());
+    let subject = Subject { dataset, metric, slice: "all".to_owned(), column: None };
+    Ok(Untested(Evidence::new(subject, Limits::new(), first.finding())))
 }
 
 async fn answer(

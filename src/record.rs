@@ -14,7 +14,7 @@ use crate::score::Judged;
 use crate::score::onnx::stability::Unstable;
 use crate::spec::change::Change;
 use crate::spec::written::{Model, Policy};
-use crate::target::{Side, Target};
+use crate::target::{FirstRelease, Side, Target};
 use crate::verdict::{self, Claim, Statement, Verdict};
 
 /// The record of a run.
@@ -86,6 +86,9 @@ pub struct Inputs {
     pub candidate: Source,
     /// The model that it is compared with.
     pub baseline: Option<Source>,
+    /// That there is no such model yet, where the spec names one and lets claims against it go untested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_release: Option<FirstRelease>,
     /// The datasets, by name.
     pub data: Vec<Rows>,
 }
@@ -106,6 +109,9 @@ pub struct Source {
     pub source: String,
     /// The digest; `null` for scores that are a column of the data, whose digest covers them.
     pub sha256: Option<String>,
+    /// Why it is this model, of a baseline: `latest release below v1.4.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// The files that were found elsewhere, and as which version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<Found>,
@@ -241,9 +247,10 @@ impl Inputs {
 
     fn of(target: &Target) -> Self {
         let spec = File { path: target.spec.path.display().to_string(), sha256: target.spec.sha256.clone() };
-        let source = |judged: &Judged| Source {
+        let source = |judged: &Judged, rule: Option<&String>| Source {
             source: judged.source.clone(),
             sha256: judged.sha256.clone(),
+            rule: rule.cloned(),
             found: judged.found.clone(),
             unstable: None,
         };
@@ -255,8 +262,9 @@ impl Inputs {
         });
         Self {
             spec,
-            candidate: source(&target.candidate),
-            baseline: target.baseline.as_ref().map(source),
+            candidate: source(&target.candidate, None),
+            baseline: target.baseline.as_ref().map(|baseline| source(baseline, target.choice.rule.as_ref())),
+            first_release: target.choice.first_release.clone(),
             data: data.collect(),
         }
     }

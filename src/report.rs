@@ -1,5 +1,7 @@
 //! The report of a run: one value from which every surface is rendered.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::Serialize;
 
 use crate::record::Record;
@@ -18,12 +20,15 @@ pub struct Report {
     pub record: Record,
     /// What the plots show of the scores, where both models scored labelled rows.
     pub curves: Option<curves::Curves>,
+    /// When the run started, in seconds from the beginning of 1970: from then the age of the baseline is told.
+    pub started: u64,
 }
 
 impl Report {
-    /// The report of a record.
+    /// The report of a record, of a run that started then.
     #[must_use]
-    pub fn new(record: Record, curves: Option<curves::Curves>) -> Self {
-        Self { record, curves }
+    pub fn new(record: Record, curves: Option<curves::Curves>, started: SystemTime) -> Self {
+        let started = started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { record, curves, started }
     }
 }

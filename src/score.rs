@@ -126,6 +126,18 @@ impl Judged {
         }
     }
 
+    /// Whether this gives every row the score that the other gives it, since it is the same file, read in the same way.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let is_same_read = match (&self.scorer, &other.scorer) {
+            (Scorer::Columns(one), Scorer::Columns(other)) => one == other,
+            (Scorer::Predictions(one), Scorer::Predictions(other)) => one.scores == other.scores,
+            (Scorer::Onnx(one), Scorer::Onnx(other)) => one.mapping == other.mapping,
+            _ => false,
+        };
+        is_same_read && self.sha256 == other.sha256
+    }
+
     /// Whether the scores are computed here, so that features can be disturbed.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -358,19 +358,19 @@ pub fn scores_fit(model: &Model, scorer: &Scorer) -> Result<()> {
 }
 
 fn scores_fit_the_task(written: &Written, problems: &mut Vec<Problem>) {
-    for (side, scorer) in [("candidate", Some(&written.candidate)), ("baseline", written.baseline.as_ref())] {
-        if let Some((key, message, remedy)) = scorer.and_then(|scorer| unfit_scores(&written.model, scorer)) {
+    for (side, scorer) in written.scorers() {
+        if let Some((key, message, remedy)) = unfit_scores(&written.model, scorer) {
             problems.push(Problem::key(&Path::root().key(side).key(key), message).remedy(remedy));
         }
     }
 }
 
 fn scores_are_no_labels(written: &Written, problems: &mut Vec<Problem>) {
-    for (side, scorer) in [("candidate", Some(&written.candidate)), ("baseline", written.baseline.as_ref())] {
+    for (side, scorer) in written.scorers() {
         let at = Path::root().key(side);
         let columns = match scorer {
-            Some(Scorer::Column(scorer)) => vec![(at.key("column"), &scorer.column)],
-            Some(Scorer::Columns(scorer)) => {
+            Scorer::Column(scorer) => vec![(at.key("column"), &scorer.column)],
+            Scorer::Columns(scorer) => {
                 let numbered = scorer.columns.iter().enumerate();
                 numbered.map(|(index, column)| (at.key("columns").index(index), column)).collect()
             }
@@ -402,8 +402,8 @@ fn allowed_hosts_are_hosts(written: &Written, problems: &mut Vec<Problem>) {
 
 fn sources_are_known(written: &Written, problems: &mut Vec<Problem>) {
     let mut sources = Vec::new();
-    for (side, scorer) in [("candidate", Some(&written.candidate)), ("baseline", written.baseline.as_ref())] {
-        sources.extend(scorer.and_then(Scorer::source).map(|(key, text)| (Path::root().key(side).key(key), text)));
+    for (side, scorer) in written.scorers() {
+        sources.extend(scorer.source().map(|(key, text)| (Path::root().key(side).key(key), text)));
     }
     for (name, data) in &written.data {
         let at = Path::root().key("data").key(name);

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::artifact::world::{Found, Obtained, Shelf, World};
+use crate::evidence::Finding;
 use crate::score::Judged;
 use crate::spec::Spec;
 
@@ -62,8 +63,37 @@ pub struct Target {
     pub candidate: Judged,
     /// The model that it is compared with.
     pub baseline: Option<Judged>,
+    /// How that one was chosen.
+    pub choice: Choice,
     /// What was fetched, held for as long as it is read.
     pub shelf: Arc<Shelf>,
+}
+
+/// How a baseline was chosen.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Why it is the one that it is.
+    pub rule: Option<String>,
+    /// Why there is none, although the spec names one.
+    pub first_release: Option<FirstRelease>,
+}
+
+/// That a baseline does not exist yet, and the spec lets claims that need it go untested.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct FirstRelease {
+    /// What the spec names.
+    pub baseline: String,
+    /// Who says that there is none.
+    pub why: String,
+}
+
+impl FirstRelease {
+    /// What becomes of a claim against the baseline.
+    #[must_use]
+    pub fn finding(&self) -> Finding {
+        let reason = format!("a first release has no baseline to be compared with: {}", self.why);
+        Finding::NotTested { reason }
+    }
 }
 
 /// Opens the named datasets of a spec.

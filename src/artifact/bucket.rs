@@ -17,9 +17,9 @@ use object_store::{
 };
 use schemars::JsonSchema;
 
-use super::trouble::{Trouble, innermost};
+use super::trouble::{Absent, Trouble, innermost};
 use super::world::World;
-use super::{Body, Item, Kind, Malformed, Place, Remote, Source};
+use super::{Body, Item, Kind, Malformed, Place, Remote, Source, Version, time};
 
 /// Objects that one pattern may name.
 const MOST_OBJECTS: usize = 10_000;
@@ -159,13 +159,20 @@ impl Bucket {
         Ok(found)
     }
 
+    /// Whether the bucket is there, and may be looked at.
+    async fn is_bucket(&self, store: &dyn ObjectStore) -> Result<bool, Error> {
+        let folder = self.key.rsplit_once('/').map_or("", |(folder, _)| folder);
+        store.list_with_delimiter(Some(&Path::parse(folder)?)).await.map(|_| true)
+    }
+
     fn item(&self, store: &Arc<dyn ObjectStore>, object: ObjectMeta) -> Item {
         let name = format!("{}/{}", self.root(), object.location);
         let version = object.version.as_ref().or(object.e_tag.as_ref());
         let identity = version.map(|version| format!("{name} {version}"));
         let bytes = Some(object.size);
+        let told = Version { time: time::of_seconds(object.last_modified.timestamp()), ..Version::default() };
         let place = Place::There(Box::new(Stored { store: Arc::clone(store), object }));
-        Item { name, identity, sha256: None, bytes, place }
+        Item { name, identity, sha256: None, bytes, version: told, place }
     }
 }
 
@@ -183,9 +190,20 @@ impl Source for Bucket {
     async fn find(&self, world: &World) -> Result<Vec<Item>> {
         world.reach.ensure_bucket(&self.root())?;
         let store = self.open().map_err(trouble)?;
-        let objects = self.objects(store.as_ref()).await.map_err(trouble)?;
-        let objects = objects.into_iter().filter(|object| object.size > 0).collect::<Vec<_>>();
-        ensure!(!objects.is_empty(), "`{}/{}` names no object that has a byte; check the key", self.root(), self.key);
+        let mut objects = match self.objects(store.as_ref()).await {
+            // A key that is not there is told from a bucket that is not there by listing.
+            Err(Error::NotFound { .. }) if self.is_bucket(store.as_ref()).await.map_err(trouble)? => Vec::new(),
+            objects => objects.map_err(trouble)?,
+        };
+        let (root, key, any) = (self.root(), &self.key, !objects.is_empty());
+        objects.retain(|object| object.size > 0);
+        ensure!(
+            !any || !objects.is_empty(),
+            "`{root}/{key}` names objects without a byte only; check what was uploaded"
+        );
+        if objects.is_empty() {
+            return Err(Absent::new(format!("`{root}/{key}` names no object; check the key")).into());
+        }
         ensure!(objects.len() <= MOST_OBJECTS, "it names more than {MOST_OBJECTS} objects; write a narrower pattern");
         Ok(objects.into_iter().map(|object| self.item(&store, object)).collect())
     }
@@ -224,7 +242,7 @@ fn trouble(error: Error) -> Trouble {
     let why = innermost(&error);
     match error {
         Error::NotFound { .. } => {
-            Trouble::last(format!("there is no such object: {why}"), "check the bucket and the key")
+            Trouble::last(format!("there is no such object or bucket: {why}"), "check the bucket and the key")
         }
         Error::Precondition { .. } => {
             Trouble::last("it changed while it was read", "run again, or name a key that stays")

@@ -12,12 +12,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::lfs::Pointer;
-use super::trouble::Trouble;
+use self::reference::{Meant, Reference};
+use super::trouble::{Absent, Trouble};
 use super::world::World;
-use super::{Body, Item, Kind, Malformed, Place, Remote, Source};
-use crate::deliver::github::segment;
+use super::{Body, Item, Kind, Malformed, Place, Remote, Source, Version, time};
+use crate::deliver::github::{segment, trouble as github};
+
+pub(super) use self::reference::tag_under_test;
 
 mod lfs;
+mod reference;
 
 /// The media type of a file's bytes.
 const RAW: &str = "application/vnd.github.raw+json";
@@ -32,15 +36,27 @@ pub(super) const KIND: Kind = Kind {
     schema: |generator| Blob::json_schema(generator),
 };
 
-/// A file of another commit of this repository: of a branch, a tag, or a commit by its name.
+/// A file of another commit of this repository: of a branch, a tag, or a commit by its name, or of what the run itself is
+/// compared with.
 ///
 /// # Form
 /// `git:REF:PATH`, such as `git:main:models/model.onnx`. As for git itself, the path begins at the root of the repository.
+/// Three references say which commit is meant by what is under test:
+///
+/// | reference | in a workflow | on a terminal |
+/// |---|---|---|
+/// | `base` | the commit that the pull request or the merge group wants to change, or the one before the push | the default branch of `origin`, or else `main` or `master` |
+/// | `merge-base` | where the head of the pull request, the merge group or the push left `base` | where `HEAD` left `base` |
+/// | `previous-tag` | the tag with the highest version strictly below the one that the run is for; on other events, with the highest version | the same, with the tag at `HEAD` |
+///
+/// A branch that has one of these names is `refs/heads/base`. Versions are ordered as Semantic Versioning says, prereleases
+/// are no previous tags, and only tags with the same text before the version count: below `delays-v1.4.0` comes
+/// `delays-v1.3.2` and never `churn-v1.3.9`.
 ///
 /// # What it does
 /// Looks for the commit in the checkout, under the name or under that of the branch at `origin`. Where the checkout does not
 /// have it, which is usual in a workflow, the file comes through GitHub's API (`permissions: contents: read`; files of up
-/// to 100 MB). A pointer of Git LFS is resolved: from the checkout's own objects, else from the LFS server of `origin`, with the
+/// to 100 MB). So does the answer which commit is meant, where the checkout is shallow: what it lacks it cannot tell. A pointer of Git LFS is resolved: from the checkout's own objects, else from the LFS server of `origin`, with the
 /// credentials that git has for it (`persist-credentials` of the checkout, or `lfs: true`). Its bytes are verified.
 ///
 /// # Identity
@@ -48,12 +64,13 @@ pub(super) const KIND: Kind = Kind {
 ///
 /// # Example
 /// ```yaml
-/// baseline: { onnx: git:main:models/model.onnx }
+/// baseline: { onnx: git:merge-base:models/model.onnx }
 /// ```
 #[derive(Debug, JsonSchema)]
 struct Blob {
     /// The branch, the tag or the commit.
-    reference: String,
+    #[schemars(with = "String")]
+    reference: Reference,
     /// The path from the root of the repository.
     path: String,
 }
@@ -66,29 +83,11 @@ impl Blob {
         else {
             return Err(Malformed::new(format!("`{text}` names no file of a commit"), "write `git:REF:PATH`"));
         };
-        let is_odd =
-            |character: char| character.is_control() || character.is_whitespace() || "~^\\?*[".contains(character);
-        if reference.starts_with('-')
-            || reference.contains("..")
-            || reference.contains("@{")
-            || reference.contains(is_odd)
-        {
-            let message = format!("`{reference}` is no branch, tag or commit");
-            return Err(Malformed::new(message, "write the name of one"));
-        }
+        let reference = Reference::parse(reference)?;
         if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(Malformed::new(format!("`{path}` is no path from the root of the repository"), "write one"));
         }
-        Ok(Self { reference: reference.to_owned(), path: path.to_owned() })
-    }
-
-    /// The commit in the checkout.
-    fn commit(&self, folder: &Path) -> Option<String> {
-        let branch = format!("refs/remotes/origin/{}", self.reference);
-        [self.reference.as_str(), &branch].into_iter().find_map(|name| {
-            let name = format!("{name}^{{commit}}");
-            text(git(folder, &["rev-parse", "--verify", "--quiet", "--end-of-options", &name])?)
-        })
+        Ok(Self { reference, path: path.to_owned() })
     }
 
     /// The file of a commit of the checkout, if its bytes are there too.
@@ -97,7 +96,7 @@ impl Blob {
             return Ok(None);
         };
         let listed = String::from_utf8_lossy(&listed);
-        let (facts, _) = listed.split_once('\t').with_context(|| self.missing(commit))?;
+        let (facts, _) = listed.split_once('\t').ok_or_else(|| self.missing(commit))?;
         let [mode, kind, object, size] = facts.split_whitespace().collect::<Vec<_>>()[..] else {
             bail!("git does not say what `{}` is at {commit}", self.path)
         };
@@ -108,39 +107,58 @@ impl Blob {
         let small = || git(folder, &["cat-file", "blob", object]).unwrap_or_default();
         let pointer = if bytes < lfs::MOST_BYTES { Pointer::read(&small()) } else { None };
         let place = Place::There(Box::new(Object { folder: folder.to_owned(), object: object.to_owned(), bytes }));
-        Ok(Some(Found { commit: commit.to_owned(), bytes, place, pointer }))
+        let seconds = text_of(folder, &["-c", "log.showSignature=false", "show", "--no-patch", "--format=%ct", commit]);
+        let time = seconds.and_then(|seconds| time::of_seconds(seconds.parse().ok()?));
+        Ok(Some(Found { commit: commit.to_owned(), time, bytes, place, pointer }))
     }
 
     /// The file through GitHub's API.
-    async fn of_github(&self, world: &World) -> Result<Found> {
+    async fn of_github(&self, world: &World, name: &str) -> Result<Found> {
         let remedy = "fetch it in the checkout, or give the job `permissions: contents: read`";
         let repository =
             world.repository().await.with_context(|| format!("the checkout does not have it; {remedy}"))?;
-        let commit = repository.api.get::<Commit>(&format!("commits/{}", segment(&self.reference))).await;
-        let commit =
-            commit.with_context(|| format!("neither checkout nor GitHub has `{}`; {remedy}", self.reference))?.sha;
+        let commit = repository.api.get::<Commit>(&format!("commits/{}", segment(name))).await;
+        let commit = commit.with_context(|| format!("neither checkout nor GitHub has `{name}`; {remedy}"))?;
+        let time = time::of_text(&commit.commit.committer.date);
+        let commit = commit.sha;
         let path = self.path.split('/').map(segment).collect::<Vec<_>>().join("/");
         let rest = format!("contents/{path}?ref={}", segment(&commit));
-        let content = repository.api.get::<Content>(&rest).await.with_context(|| self.missing(&commit))?;
+        let content = match repository.api.get::<Content>(&rest).await {
+            // The commit is there, so that the token sees what is in it.
+            Err(github::Trouble::Absent) => return Err(self.missing(&commit).into()),
+            content => content.with_context(|| format!("`{}` at {commit} cannot be looked up", self.path))?,
+        };
         ensure!(content.kind == "file", "`{}` is no file at {commit}; name a file", self.path);
         let pointer = if content.size < lfs::MOST_BYTES {
-            let small = repository.api.file(&self.path, &commit).await.with_context(|| self.missing(&commit))?;
+            let small = repository.api.file(&self.path, &commit).await;
+            let small = small.with_context(|| format!("`{}` at {commit} cannot be read", self.path))?;
             Pointer::read(&small.unwrap_or_default())
         } else {
             None
         };
         let place = Place::There(Box::new(world.web.location(repository.request(&rest, RAW)?, true)));
-        Ok(Found { commit, bytes: content.size, place, pointer })
+        Ok(Found { commit, time, bytes: content.size, place, pointer })
     }
 
-    fn missing(&self, commit: &str) -> String {
-        format!("there is no `{}` at {commit}; the path begins at the root of the repository", self.path)
+    fn missing(&self, commit: &str) -> Absent {
+        let path = &self.path;
+        Absent::new(format!("there is no `{path}` at {commit}; the path begins at the root of the repository"))
     }
+}
+
+/// The commit that a name means in the checkout.
+fn commit(folder: &Path, name: &str) -> Option<String> {
+    let branch = format!("refs/remotes/origin/{name}");
+    [name, &branch].into_iter().find_map(|name| {
+        let name = format!("{name}^{{commit}}");
+        text_of(folder, &["rev-parse", "--verify", "--quiet", "--end-of-options", &name])
+    })
 }
 
 /// A file of a commit.
 struct Found {
     commit: String,
+    time: Option<String>,
     bytes: u64,
     place: Place,
     pointer: Option<Pointer>,
@@ -149,6 +167,21 @@ struct Found {
 #[derive(Debug, Deserialize)]
 struct Commit {
     sha: String,
+    #[serde(default)]
+    commit: Told,
+}
+
+/// What a commit says of itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Told {
+    committer: Committer,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Committer {
+    date: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -163,13 +196,16 @@ struct Content {
 impl Source for Blob {
     async fn find(&self, world: &World) -> Result<Vec<Item>> {
         let folder = &world.folder;
-        let here = self.commit(folder).map(|commit| self.of_checkout(folder, &commit)).transpose()?.flatten();
+        let Meant { name, title, rule } = self.reference.meant(world).await?;
+        let here = commit(folder, &name).map(|commit| self.of_checkout(folder, &commit)).transpose()?.flatten();
         let found = match here {
             Some(found) => found,
-            None => self.of_github(world).await?,
+            None => self.of_github(world, &name).await?,
         };
         let name = format!("git:{}:{}", self.reference, self.path);
         let identity = Some(format!("git:{}:{}", found.commit, self.path));
+        let title = title.or_else(|| Some(format!("commit {}", short(&found.commit))));
+        let version = Version { title, time: found.time, rule };
         let (sha256, bytes, place) = match found.pointer {
             Some(pointer) => {
                 let place = pointer.place(world, folder).await?;
@@ -177,7 +213,7 @@ impl Source for Blob {
             }
             None => (None, found.bytes, found.place),
         };
-        Ok(vec![Item { name, identity, sha256, bytes: Some(bytes), place }])
+        Ok(vec![Item { name, identity, sha256, bytes: Some(bytes), version, place }])
     }
 }
 
@@ -236,14 +272,20 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
     done.status.success().then_some(done.stdout)
 }
 
-/// A line that git says.
-fn text(output: Vec<u8>) -> Option<String> {
-    String::from_utf8(output).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+/// A text that git says.
+fn text_of(folder: &Path, arguments: &[&str]) -> Option<String> {
+    let text = String::from_utf8(git(folder, arguments)?).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// Where the checkout came from.
 pub(super) fn origin(folder: &Path) -> Option<String> {
-    text(git(folder, &["config", "--get", "remote.origin.url"])?)
+    text_of(folder, &["config", "--get", "remote.origin.url"])
+}
+
+/// A commit as people are told of it.
+fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
 }
 
 #[cfg(test)]
@@ -268,6 +310,8 @@ mod tests {
         ] {
             assert!(Blob::parse(wrong).is_err(), "{wrong}");
         }
-        assert!(Blob::parse("git:release/1.0:models/m.onnx").is_ok());
+        for right in ["git:release/1.0:models/m.onnx", "git:merge-base:m.onnx", "git:refs/heads/base:m.onnx"] {
+            assert!(Blob::parse(right).is_ok(), "{right}");
+        }
     }
 }

@@ -19,8 +19,6 @@ const ALLOWANCE: Duration = Duration::from_secs(120);
 pub(super) struct Repository {
     /// Its API.
     pub(super) api: GitHub,
-    /// The tag under test.
-    pub(super) tag: Option<String>,
     base: String,
     token: Option<String>,
 }
@@ -35,10 +33,8 @@ impl Repository {
             environment.set("GITHUB_REPOSITORY", &name);
         }
         let token = environment.token().or_else(|| environment.get("GH_TOKEN")).map(str::to_owned);
-        let is_tag = environment.get("GITHUB_REF_TYPE") == Some("tag");
-        let tag = environment.get("GITHUB_REF_NAME").filter(|_| is_tag).map(str::to_owned);
         let base = environment.api_url().trim_end_matches('/').to_owned();
-        Ok(Self { api: GitHub::connect(&environment, token.as_deref(), ALLOWANCE)?, tag, base, token })
+        Ok(Self { api: GitHub::connect(&environment, token.as_deref(), ALLOWANCE)?, base, token })
     }
 
     /// What asks the API for the bytes of something of the repository.

@@ -9,8 +9,10 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
 
+use super::reach::Reach;
+use super::trouble::Absent;
 use super::world::World;
-use super::{Item, Kind, Malformed, Place, Source};
+use super::{Item, Kind, Malformed, Place, Source, Version};
 
 /// The kind of source.
 pub(super) const KIND: Kind = Kind {
@@ -56,13 +58,26 @@ impl Files {
 impl Source for Files {
     async fn find(&self, world: &World) -> Result<Vec<Item>> {
         let files = expand(&world.folder, &self.pattern)?;
+        if files.is_empty() {
+            let why = format!("`{}` names no file; paths are relative to the spec's folder", self.pattern);
+            // Who opened a pull request may have deleted it.
+            ensure!(world.reach == Reach::Own, why);
+            return Err(Absent::new(why).into());
+        }
         let item = |file: PathBuf| {
             let written = file.strip_prefix(&world.folder).unwrap_or(&file);
             let written = if Path::new(&self.pattern).is_absolute() { &file } else { written };
             world.reach.ensure_file(&written.display().to_string(), &file)?;
             let name =
                 file.to_str().with_context(|| format!("`{}` is not a path in UTF-8", file.display()))?.to_owned();
-            Ok(Item { name, identity: None, sha256: None, bytes: None, place: Place::Here(file) })
+            Ok(Item {
+                name,
+                identity: None,
+                sha256: None,
+                bytes: None,
+                version: Version::default(),
+                place: Place::Here(file),
+            })
         };
         files.into_iter().map(item).collect()
     }
@@ -81,7 +96,6 @@ fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>> {
         .collect::<Result<Vec<_>, _>>()
         .with_context(|| format!("a folder of `{pattern}` cannot be read"))?;
     files.sort();
-    ensure!(!files.is_empty(), "`{pattern}` names no file; paths are relative to the spec's folder");
     for file in &files {
         ensure_file(file)?;
     }

@@ -1,13 +1,15 @@
 //! Assets of releases on GitHub.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::github::Repository;
+use super::trouble::Absent;
 use super::world::World;
-use super::{Item, Kind, Malformed, Place, Source};
+use super::{Item, Kind, Malformed, Place, Source, Version, git, time, version};
+use crate::deliver::environment::Environment;
 use crate::deliver::github::segment;
 use crate::deliver::github::trouble::Trouble;
 
@@ -25,8 +27,11 @@ pub(super) const KIND: Kind = Kind {
 /// `release:v1.4.0/model.onnx`, `release:latest/model.onnx`, `release:previous/model.onnx`.
 ///
 /// # What it does
-/// `latest` is what GitHub calls the latest release: no draft and no prerelease. `previous` is for a run on a tag: the
-/// release with the highest version strictly below that tag, without drafts and prereleases. Of another repository than
+/// `latest` is what GitHub calls the latest release: no draft and no prerelease. `previous` is the latest release below what is
+/// under test: in a run for a tag or a release, also when it runs once more, the one with the highest version strictly below
+/// that tag, by the rules of [`git:previous-tag`](git.md), without drafts and prereleases; in every other run, `latest`. Only
+/// `previous` is fit for a baseline that releases are compared with: `latest` is the release itself once it is published, which
+/// is refused. Of another repository than
 /// that of the workflow `GITHUB_REPOSITORY` tells; on a terminal it is the one that the checkout came from, and a private one
 /// needs `GITHUB_TOKEN`. The digest that GitHub has of the asset is verified.
 ///
@@ -35,7 +40,7 @@ pub(super) const KIND: Kind = Kind {
 ///
 /// # Example
 /// ```yaml
-/// baseline: { onnx: release:latest/model.onnx }
+/// baseline: { onnx: release:previous/model.onnx }
 /// ```
 #[derive(Debug, JsonSchema)]
 struct Release {
@@ -52,7 +57,14 @@ struct Published {
     tag_name: String,
     draft: bool,
     prerelease: bool,
+    published_at: Option<String>,
     assets: Vec<Asset>,
+}
+
+/// The release that is meant, and why.
+struct Meant {
+    release: Published,
+    rule: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -77,55 +89,90 @@ impl Release {
         }
     }
 
-    async fn release(&self, repository: &Repository) -> Result<Published> {
-        let found = match self.tag.as_str() {
-            "latest" => repository.api.get("releases/latest").await,
-            "previous" => return self.previous(repository).await,
-            tag => repository.api.get(&format!("releases/tags/{}", segment(tag))).await,
-        };
-        match found {
-            Err(Trouble::Absent) => bail!(
-                "there is no release `{}`, or the token may not see it; check the tag, and give the job \
-                 `permissions: contents: read`",
-                self.tag
-            ),
-            found => found.context("the release cannot be looked up"),
+    async fn meant(&self, world: &World, repository: &Repository) -> Result<Meant> {
+        match self.tag.as_str() {
+            "previous" => match git::tag_under_test(&world.folder)? {
+                Some(tag) => below(repository, &tag).await,
+                None => latest(repository).await,
+            },
+            "latest" => {
+                let meant = latest(repository).await?;
+                let tag = &meant.release.tag_name;
+                let is_itself = world.is_of_baseline && Environment::of_process().tag() == Some(tag);
+                ensure!(!is_itself, "the latest release is {tag}, which is under test; write `release:previous/...`");
+                Ok(meant)
+            }
+            tag => Ok(Meant { release: named(repository, tag).await?, rule: None }),
         }
     }
 
-    async fn previous(&self, repository: &Repository) -> Result<Published> {
-        let tag = repository.tag.as_deref().context("`previous` is for a run on a tag; write `latest`")?;
-        let version =
-            version(tag).with_context(|| format!("the tag `{tag}` is no version such as v1.4.0; write `latest`"))?;
-        let releases = repository.api.list::<Published>("releases").await.context("the releases cannot be listed")?;
-        let below = releases.into_iter().filter(|release| !release.draft && !release.prerelease);
-        let below = below.filter_map(|release| Some((self::version(&release.tag_name)?, release)));
-        let highest = below.filter(|(other, _)| *other < version).max_by_key(|(version, _)| *version);
-        let (_, release) = highest.with_context(|| format!("there is no release with a version below {tag}"))?;
-        Ok(release)
+    fn asset_of<'r>(&self, release: &'r Published) -> Option<&'r Asset> {
+        let is_meant = |asset: &&Asset| asset.name == self.asset && asset.state.as_deref() != Some("starter");
+        release.assets.iter().find(is_meant)
+    }
+
+    /// Why a release has no such asset: where a release was chosen, and none before it ever had one, there is none yet.
+    async fn missing(&self, repository: &Repository, meant: &Meant) -> Result<Error> {
+        let (tag, name) = (&meant.release.tag_name, &self.asset);
+        let there = meant.release.assets.iter().map(|asset| format!("`{}`", asset.name)).collect::<Vec<_>>().join(", ");
+        let why = format!("the release {tag} has no asset `{name}`; it has: {there}");
+        if meant.rule.is_some() {
+            let earlier = version::below(tag, final_releases(repository).await?, |release| &release.tag_name);
+            if earlier.is_ok_and(|earlier| earlier.iter().all(|release| self.asset_of(release).is_none())) {
+                return Ok(Absent::new(format!("{why}; and no release before it had one")).into());
+            }
+        }
+        Ok(anyhow!(why))
     }
 }
 
-/// The version of a tag, whatever stands before it: `v1.4.0`, `model-1.4.0`. A prerelease is below its version.
-fn version(tag: &str) -> Option<(u64, u64, u64, bool)> {
-    let numbers = &tag[tag.find(|character: char| character.is_ascii_digit())?..];
-    let numbers = numbers.split('+').next()?;
-    let (numbers, is_whole) = numbers.split_once('-').map_or((numbers, true), |(numbers, _)| (numbers, false));
-    let mut numbers = numbers.split('.').map(str::parse);
-    let version = (numbers.next()?.ok()?, numbers.next().unwrap_or(Ok(0)).ok()?, numbers.next().unwrap_or(Ok(0)).ok()?);
-    numbers.next().is_none().then_some((version.0, version.1, version.2, is_whole))
+async fn named(repository: &Repository, tag: &str) -> Result<Published> {
+    match repository.api.get(&format!("releases/tags/{}", segment(tag))).await {
+        Err(Trouble::Absent) => bail!(
+            "there is no release `{tag}`, or the token may not see it; check the tag, and give the job \
+             `permissions: contents: read`"
+        ),
+        found => found.context("the release cannot be looked up"),
+    }
+}
+
+async fn latest(repository: &Repository) -> Result<Meant> {
+    let rule = "latest release";
+    match repository.api.get("releases/latest").await {
+        // A token that may not see them is refused the list of them.
+        Err(Trouble::Absent) if final_releases(repository).await?.is_empty() => Err(none(rule).into()),
+        found => {
+            let release = found.context("the latest release cannot be looked up")?;
+            Ok(Meant { release, rule: Some(rule.to_owned()) })
+        }
+    }
+}
+
+async fn below(repository: &Repository, tag: &str) -> Result<Meant> {
+    let rule = format!("latest release below {tag}");
+    let below = version::below(tag, final_releases(repository).await?, |release| &release.tag_name)?;
+    let release = below.into_iter().next().ok_or_else(|| none(&rule))?;
+    Ok(Meant { release, rule: Some(rule) })
+}
+
+fn none(rule: &str) -> Absent {
+    Absent::new(format!("there is no {rule}: drafts and prereleases aside, nothing was released"))
+}
+
+/// All releases but drafts and prereleases.
+async fn final_releases(repository: &Repository) -> Result<Vec<Published>> {
+    let mut releases = repository.api.list::<Published>("releases").await.context("the releases cannot be listed")?;
+    releases.retain(|release| !release.draft && !release.prerelease);
+    Ok(releases)
 }
 
 #[async_trait]
 impl Source for Release {
     async fn find(&self, world: &World) -> Result<Vec<Item>> {
         let repository = world.repository().await?;
-        let release = self.release(repository).await?;
-        let (tag, name) = (&release.tag_name, &self.asset);
-        let there = release.assets.iter().map(|asset| format!("`{}`", asset.name)).collect::<Vec<_>>().join(", ");
-        let uploaded = |asset: &&Asset| asset.name == *name && asset.state.as_deref() != Some("starter");
-        let asset = release.assets.iter().find(uploaded);
-        let asset = asset.with_context(|| format!("the release {tag} has no asset `{name}`; it has: {there}"))?;
+        let meant = self.meant(world, repository).await?;
+        let Some(asset) = self.asset_of(&meant.release) else { return Err(self.missing(repository, &meant).await?) };
+        let (tag, name) = (&meant.release.tag_name, &self.asset);
         let request = repository.request(&format!("releases/assets/{}", asset.id), "application/octet-stream")?;
         let sha256 = asset.digest.as_ref().and_then(|digest| digest.strip_prefix("sha256:")).map(str::to_lowercase);
         let changed = asset.updated_at.as_deref().unwrap_or_default();
@@ -134,22 +181,12 @@ impl Source for Release {
             identity: Some(format!("release:{tag}/{name} {} {changed}", asset.id)),
             sha256,
             bytes: asset.size,
+            version: Version {
+                title: Some(format!("release {tag}")),
+                time: meant.release.published_at.as_deref().and_then(time::of_text),
+                rule: meant.rule.clone(),
+            },
             place: Place::There(Box::new(world.web.location(request, true))),
         }])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_as_numbers() {
-        for (below, above) in [("v1.9.0", "v1.10.0"), ("v1.4.0-rc.1", "v1.4.0"), ("1.4", "v1.4.1"), ("m-2", "m-10")] {
-            assert!(version(below) < version(above) && version(below).is_some(), "{below} {above}");
-        }
-        for none in ["latest", "v1.x", "v1.2.3.4"] {
-            assert_eq!(version(none), None, "{none}");
-        }
     }
 }

@@ -25,13 +25,39 @@ pub enum Trouble {
         /// What the user can do.
         remedy: String,
     },
+    /// A server says that it is not there.
+    Nothing {
+        /// What happened.
+        why: String,
+        /// What the user can do.
+        remedy: String,
+    },
 }
+
+/// That there is no such thing, as whoever would have it says. Whatever else goes wrong leaves it open whether there is.
+#[derive(Debug)]
+pub struct Absent(String);
+
+impl Absent {
+    /// That there is no such thing, and what to do about it.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self(redacted(&why.into()))
+    }
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Absent {}
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Again { why, .. } => write!(f, "{why}; run again, or check that the server can be reached"),
-            Self::Last { why, remedy } => write!(f, "{why}; {remedy}"),
+            Self::Last { why, remedy } | Self::Nothing { why, remedy } => write!(f, "{why}; {remedy}"),
         }
     }
 }
@@ -56,7 +82,10 @@ impl Trouble {
         match status.as_u16() {
             408 | 425 | 429 | 500.. => Self::Again { why, wait: wait(headers) },
             401 | 403 => Self::last(why, "it needs credentials that this run does not have, or they may not read it"),
-            404 | 410 => Self::last(why, "check the name, and that the credentials of this run may see it"),
+            404 | 410 => {
+                let remedy = "check the name, and that the credentials of this run may see it".to_owned();
+                Self::Nothing { why, remedy }
+            }
             _ => Self::last(why, "check the address"),
         }
     }

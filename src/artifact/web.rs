@@ -1,23 +1,23 @@
 //! Files of servers, and the one client that asks them.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, InvalidHeaderValue,
-    LOCATION, RANGE,
+    LAST_MODIFIED, LOCATION, RANGE,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 use schemars::JsonSchema;
 
 use super::reach::Reach;
-use super::trouble::{Trouble, redacted};
+use super::trouble::{Absent, Trouble, redacted};
 use super::world::World;
-use super::{Body, Item, Kind, Malformed, Place, Remote, Source};
+use super::{Body, Item, Kind, Malformed, Place, Remote, Source, Version, time};
 
 /// Redirects that one request follows.
 const MOST_HOPS: usize = 10;
@@ -86,12 +86,16 @@ impl Source for Address {
     async fn find(&self, world: &World) -> Result<Vec<Item>> {
         let name = redacted(self.url.as_str());
         let mut location = world.web.location(Request::get(self.url.clone()), false);
-        let part = location.part(0, Some(0)).await.with_context(|| format!("`{name}` cannot be asked for"))?;
+        let part = location.part(0, Some(0)).await.map_err(|trouble| match trouble {
+            Trouble::Nothing { .. } => Error::from(Absent::new(trouble.to_string())),
+            trouble => trouble.into(),
+        });
+        let part = part.with_context(|| format!("`{name}` cannot be asked for"))?;
         location.tag = strong_tag(part.headers());
         let tag = location.tag.as_ref().and_then(|tag| tag.to_str().ok());
         let identity = tag.map(|tag| format!("{name} {tag}"));
-        let bytes = whole(&part);
-        Ok(vec![Item { name, identity, sha256: None, bytes, place: Place::There(Box::new(location)) }])
+        let (bytes, version) = (whole(&part), Version { time: modified(part.headers()), ..Version::default() });
+        Ok(vec![Item { name, identity, sha256: None, bytes, version, place: Place::There(Box::new(location)) }])
     }
 }
 
@@ -255,6 +259,12 @@ impl Remote for Location {
 /// The tag of a version whose every byte is the same.
 fn strong_tag(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\"")).cloned()
+}
+
+/// When the file was last changed.
+fn modified(headers: &HeaderMap) -> Option<String> {
+    let at = httpdate::parse_http_date(headers.get(LAST_MODIFIED)?.to_str().ok()?).ok()?;
+    time::of_seconds(at.duration_since(UNIX_EPOCH).ok()?.as_secs().try_into().ok()?)
 }
 
 /// The first byte of an answer.

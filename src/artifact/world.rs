@@ -17,7 +17,7 @@ use super::fetch::{self, Limits, Transfers};
 use super::github::Repository;
 use super::reach::Reach;
 use super::web::Web;
-use super::{Item, Place, Remote, Written, path};
+use super::{Item, Place, Remote, Version, Written, path};
 
 /// Files that are fetched at the same time.
 const AT_ONCE: usize = 4;
@@ -30,6 +30,8 @@ pub struct World {
     pub reach: Reach,
     /// Servers.
     pub web: Web,
+    /// Whether what is named is the baseline, which must not be what is under test.
+    pub(super) is_of_baseline: bool,
     repository: OnceCell<Repository>,
     shelf: Arc<Shelf>,
     limits: Limits,
@@ -75,6 +77,9 @@ pub struct Found {
     pub identity: Option<String>,
     /// Its digest.
     pub sha256: String,
+    /// Which version it is, where the source has versions.
+    #[serde(default, skip_serializing_if = "Version::is_unknown")]
+    pub version: Version,
 }
 
 /// A file that is here.
@@ -169,11 +174,18 @@ impl World {
             folder: folder.to_owned(),
             web: Web::new(reach.clone()),
             reach,
+            is_of_baseline: false,
             repository: OnceCell::new(),
             shelf: Arc::clone(shelf),
             limits: Limits::default(),
             transfers: Arc::clone(transfers),
         }
+    }
+
+    /// The same for the baseline.
+    #[must_use]
+    pub fn of_baseline(self) -> Self {
+        Self { is_of_baseline: true, ..self }
     }
 
     /// The same with other limits.
@@ -207,7 +219,11 @@ impl World {
         if let Some(one) = self.pinned(written)? {
             return Ok(vec![one]);
         }
-        let mut items = written.source.find(self).await?;
+        let mut items = match written.source.find(self).await {
+            // What somebody has pinned was there once.
+            Err(error) if written.pin.is_some() => return Err(anyhow!("{error:#}")),
+            items => items?,
+        };
         if let ([item], Some(pin)) = (items.as_mut_slice(), &written.pin) {
             let agree = item.sha256.as_ref().is_none_or(|sha256| sha256 == pin);
             ensure!(agree, "it is pinned to another SHA-256 than the one it has now; correct the pin, or name another");
@@ -215,6 +231,7 @@ impl World {
             if let Place::There(_) = item.place {
                 // The same whether it is fetched or not, so that records are.
                 (item.name, item.identity) = (written.shown.clone(), Some(format!("sha256:{pin}")));
+                item.version = Version::default();
             }
         }
         let here = stream::iter(items).map(|item| self.here(item)).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
@@ -233,7 +250,8 @@ impl World {
         let (Some(pin), Some(_)) = (&written.pin, &self.shelf.cache) else { return Ok(None) };
         let Some((file, sha256)) = self.shelf.held()?.find(None, Some(pin))? else { return Ok(None) };
         let name = written.shown.clone();
-        let found = Found { name: name.clone(), identity: Some(format!("sha256:{pin}")), sha256: sha256.clone() };
+        let (identity, version) = (Some(format!("sha256:{pin}")), Version::default());
+        let found = Found { name: name.clone(), identity, sha256: sha256.clone(), version };
         Ok(Some(One { name: name.into(), file, sha256, found: Some(found) }))
     }
 
@@ -246,8 +264,8 @@ impl World {
             Some(kept) => kept,
             None => self.fetch(&item, remote).await.with_context(|| format!("`{}` cannot be fetched", item.name))?,
         };
-        let Item { name, identity, .. } = item;
-        let found = Found { name: name.clone(), identity, sha256: sha256.clone() };
+        let Item { name, identity, version, .. } = item;
+        let found = Found { name: name.clone(), identity, sha256: sha256.clone(), version };
         Ok(One { name: name.into(), file, sha256, found: Some(found) })
     }
 
@@ -287,9 +305,12 @@ fn local(item: &Item, file: &Path) -> Result<One> {
             "its SHA-256 is {sha256} and must be {expected}; correct the pin, or name another"
         );
     }
-    let identity = item.identity.clone();
-    let found =
-        identity.map(|identity| Found { name: item.name.clone(), identity: Some(identity), sha256: sha256.clone() });
+    let found = item.identity.clone().map(|identity| Found {
+        name: item.name.clone(),
+        identity: Some(identity),
+        sha256: sha256.clone(),
+        version: item.version.clone(),
+    });
     Ok(One { name: PathBuf::from(&item.name), file: file.to_owned(), sha256, found })
 }
 

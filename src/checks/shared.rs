@@ -10,6 +10,7 @@ use crate::check::Refusal;
 use crate::evidence::{Estimate, Evidence, Finding, Limits, Subject};
 use crate::measure::{self, Answer, measure};
 use crate::plan::{DECISION, Expression, Grouping, Input, Noise, Plan, SCORE, Ticket};
+use crate::score::Judged;
 use crate::spec::no_column;
 use crate::spec::problem::{Path, Problem, nearest, quoted};
 use crate::spec::written::{AllOrNone, Policy, Slices, Task, Threshold, ThresholdPerModel, ThresholdShare};
@@ -325,11 +326,21 @@ fn thresholds(written: Threshold, scores: &[ScoreOf]) -> rows::Threshold {
     }
 }
 
+/// A model that a check needs.
+pub(super) fn judged<'p>(plan: &'p Plan<'_>, side: Side) -> Result<&'p Judged, Refusal> {
+    match (plan.target().judged(side), &plan.target().choice.first_release) {
+        (Some(judged), _) => Ok(judged),
+        (None, Some(_)) => Err(Refusal::FirstRelease),
+        (None, None) => {
+            let problem =
+                Problem::key(plan.here(), format!("this check compares with a {side}, and the spec has none"));
+            Err(problem.remedy(format!("add `{side}:` beside `candidate:`")).into())
+        }
+    }
+}
+
 fn model(plan: &Plan<'_>, dataset: &str, side: Side, noise: Option<Noise>) -> Result<Model, Refusal> {
-    let Some(judged) = plan.target().judged(side) else {
-        let problem = Problem::key(plan.here(), format!("this check compares with a {side}, and the spec has none"));
-        return Err(problem.remedy(format!("add `{side}:` beside `candidate:`")).into());
-    };
+    let judged = judged(plan, side)?;
     if let crate::score::Scorer::Columns(scores) = &judged.scorer {
         let at = Path::root().key(&side.to_string());
         for (index, score) in scores.iter().enumerate() {

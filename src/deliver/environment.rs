@@ -44,6 +44,12 @@ impl Environment {
         Some(format!("{server}/{repository}/actions/runs/{}", self.get("GITHUB_RUN_ID")?))
     }
 
+    /// The tag that the run is for.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.get("GITHUB_REF_NAME").filter(|_| self.get("GITHUB_REF_TYPE") == Some("tag"))
+    }
+
     /// The address of GitHub's API.
     #[must_use]
     pub fn api_url(&self) -> &str {

@@ -207,7 +207,7 @@ fn trigger(name: &str, payload: &Payload, environment: &Environment) -> Trigger 
     match name {
         "pull_request" => Trigger::PullRequest,
         "pull_request_target" => Trigger::PullRequestTarget,
-        "push" if environment.get("GITHUB_REF_TYPE") == Some("tag") => Trigger::Tag(reference()),
+        "push" if environment.tag().is_some() => Trigger::Tag(reference()),
         "push" => Trigger::Branch(reference()),
         "release" => Trigger::Release,
         "workflow_run" => Trigger::Workflow(payload.workflow_run.clone().unwrap_or_default()),

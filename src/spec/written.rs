@@ -2,11 +2,13 @@
 //!
 //! Nothing here looks at the world. [`crate::spec::Spec`] is what may be used, and can only be made from this.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::artifact;
 use crate::score::onnx;
@@ -23,9 +25,9 @@ pub struct Written {
     pub model: Model,
     /// The model under judgement: where its scores come from.
     pub candidate: Scorer,
-    /// The model that the candidate is compared with.
+    /// The model that the candidate is compared with, and what happens where there is none, or where it is the candidate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<Scorer>,
+    pub baseline: Option<Baseline>,
     /// What the columns of the data mean.
     pub columns: Columns,
     /// The datasets by name: `train`, `test`, `history`, or your own.
@@ -43,6 +45,14 @@ pub struct Written {
     /// The checks, in the order of the report.
     #[schemars(extend("minItems" = 1))]
     pub checks: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Written {
+    /// Where the scores of the models come from, by the key that names them.
+    pub fn scorers(&self) -> impl Iterator<Item = (&'static str, &Scorer)> {
+        let baseline = self.baseline.as_ref().map(|baseline| ("baseline", &baseline.scorer));
+        [("candidate", &self.candidate)].into_iter().chain(baseline)
+    }
 }
 
 /// Which model is judged, and what it is for.
@@ -215,6 +225,69 @@ impl Scorer {
             let (output, positive, classes, inputs) = (None, None, Vec::new(), BTreeMap::new());
             Self::Onnx(OnnxScorer { onnx: word.to_owned(), output, positive, classes, inputs })
         }
+    }
+}
+
+/// The model that the candidate is compared with.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct Baseline {
+    /// Where its scores come from.
+    #[serde(flatten)]
+    pub scorer: Scorer,
+    /// What follows if it does not exist.
+    #[serde(default)]
+    pub on_missing: OnMissing,
+    /// Whether it may be the candidate.
+    #[serde(default)]
+    pub allow_same: bool,
+}
+
+/// What a baseline has beside its scores.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "its schema is what it is for")]
+struct Comparison {
+    /// What happens where the baseline does not exist yet, as before a first release: `fail`, and nothing is judged, or
+    /// `absolute-only`, and only claims that need no baseline are. A server that cannot be reached, a token that may not read,
+    /// and a digest that does not fit are errors all the same.
+    #[serde(default)]
+    on_missing: OnMissing,
+    /// Whether the baseline may be the candidate itself, where changes often leave the model as it is. Nothing is compared then,
+    /// so unless it is true, such a run judges nothing.
+    #[serde(default)]
+    allow_same: bool,
+}
+
+/// What happens where a baseline does not exist.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMissing {
+    /// Nothing is judged.
+    #[default]
+    Fail,
+    /// Claims that need no baseline are judged, and the others are listed as not tested.
+    AbsoluteOnly,
+}
+
+/// Each form of a scorer with the keys of a baseline beside its own: a form knows its keys, and refuses others.
+impl JsonSchema for Baseline {
+    fn schema_name() -> Cow<'static, str> {
+        "Baseline".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Scorer::json_schema(generator);
+        let added = Comparison::json_schema(generator);
+        let added = added.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+        for form in schema.get_mut("anyOf").and_then(Value::as_array_mut).into_iter().flatten() {
+            let name = form.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+            let Some(own) = name.and_then(|name| generator.definitions().get(name)) else { continue };
+            let mut own = own.clone();
+            if let Some(properties) = own.get_mut("properties").and_then(Value::as_object_mut) {
+                properties.extend(added.clone());
+            }
+            *form = own;
+        }
+        schema
     }
 }
 

@@ -234,6 +234,7 @@ async fn what_the_scores_follow_from_is_in_their_name() {
 #[tokio::test]
 async fn two_sides_of_one_model_are_one_view() {
     let gate = Gate::new();
+    gate.spec_with("baseline: { onnx: baseline.onnx }", "baseline: { onnx: baseline.onnx, allow_same: true }");
     gate.spec_with("candidate.onnx", "baseline.onnx");
     let cold = gate.with().await;
     assert_eq!((cold.counts(), cold.scored), ((0, 2, 0), 2 * ROWS as u64));

@@ -922,6 +922,14 @@ fn a_model_never_fails_against_itself() {
     let (head, _) = SPEC.split_once("checks:\n").unwrap();
     let head =
         head.replace("score_old", "score_new").replace("label: label", "label: label, time: at, known_at: known");
+    // Nothing would be compared, which is an error unless it is meant.
+    write_spec(folder.path(), format!("{head}{checks}").as_bytes());
+    let refused = run_toy(folder.path());
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    for text in ["the baseline column:score_new is the candidate", "nothing would be compared", "`allow_same: true`"] {
+        assert!(refused.stderr.contains(text), "no `{text}` in: {}", refused.stderr);
+    }
+    let head = head.replace("{ column: score_new }\ncolumns", "{ column: score_new, allow_same: true }\ncolumns");
     write_spec(folder.path(), format!("{head}{checks}").as_bytes());
     let run = run_toy(folder.path());
     assert_eq!(run.code, 0, "{}\n{:#}", run.stderr, run.record());
@@ -937,7 +945,17 @@ fn a_model_never_fails_against_itself() {
 /// Scored here, and disturbed: the noise depends on the row and not on the model, so nothing moves.
 #[test]
 fn a_live_model_never_fails_against_itself() {
-    let run = run_example(&["--suite", "release", "--candidate", "models/baseline.onnx"]);
+    let folder = TempDir::new().unwrap();
+    for part in ["models", "data"] {
+        std::os::unix::fs::symlink(example().join(part), folder.path().join(part)).unwrap();
+    }
+    let spec = fs::read_to_string(example().join("modelgate.yaml")).unwrap();
+    let allowed = spec.replace("models/baseline.onnx }", "models/baseline.onnx, allow_same: true }");
+    assert_ne!(spec, allowed);
+    write_spec(folder.path(), allowed.as_bytes());
+    let out = folder.path().join("out");
+    let arguments = ["--suite", "release", "--candidate", "models/baseline.onnx"];
+    let run = run(folder.path(), Path::new("modelgate.yaml"), &out, &arguments);
     assert_eq!(run.code, 0, "{}", run.stderr);
     // What features are does not depend on the model.
     let compared = |claim: &&Value| claim["difference"]["value"].is_f64() && claim["check"] != "drift.feature";

@@ -6,8 +6,11 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use modelgate::artifact::Version;
+use modelgate::artifact::world::Found;
 use modelgate::deliver::runner::{self, Annotation, Level, OUTPUTS};
 use modelgate::evidence::{Estimate, Subject};
 use modelgate::record::{self, Base, BaseSpec, ClaimRecord, Inputs, NotTested, Record, Rows, Source, Waived};
@@ -15,6 +18,7 @@ use modelgate::report::render::{self, escape};
 use modelgate::report::{Report, budget, junit};
 use modelgate::spec::change::{Change, Direction};
 use modelgate::spec::written::{Class, Model, Policy, Task};
+use modelgate::target::FirstRelease;
 use modelgate::verdict::Verdict;
 use parquet::arrow::ArrowWriter;
 use quick_xml::XmlVersion;
@@ -186,11 +190,20 @@ fn a_label_does_not_leave_its_quotes() {
 /// A report in which every text is this one.
 fn report(text: &str) -> Report {
     let own = || text.to_owned();
-    let source = || Source { source: own(), sha256: Some("0".repeat(64)), found: Vec::new(), unstable: None };
+    let version = Version { title: Some(own()), time: Some("2026-01-01T00:00:00Z".to_owned()), rule: Some(own()) };
+    let found = Found { name: own(), identity: Some(own()), sha256: "0".repeat(64), version };
+    let source = || Source {
+        source: own(),
+        sha256: Some("0".repeat(64)),
+        rule: Some(own()),
+        found: vec![found.clone()],
+        unstable: None,
+    };
     let inputs = Inputs {
         spec: record::File { path: own(), sha256: "0".repeat(64) },
         candidate: source(),
         baseline: Some(source()),
+        first_release: Some(FirstRelease { baseline: own(), why: own() }),
         data: vec![Rows { name: own(), rows: 12, sha256: "0".repeat(64), found: Vec::new() }],
     };
     let model = Model {
@@ -214,7 +227,11 @@ fn report(text: &str) -> Report {
     let base = Some(Base { commit: "0".repeat(40), spec: BaseSpec::Judges, changes: vec![change] });
     let (version, verdict, policy) = (1, Verdict::Fail, Policy::default());
     let (gate, suite) = (own(), own());
-    Report::new(Record { version, gate, suite, verdict, model, policy, base, inputs, claims, not_tested, waived }, None)
+    Report::new(
+        Record { version, gate, suite, verdict, model, policy, base, inputs, claims, not_tested, waived },
+        None,
+        SystemTime::now(),
+    )
 }
 
 fn claim(text: &str, verdict: Verdict) -> ClaimRecord {

@@ -15,8 +15,10 @@ use tempfile::TempDir;
 
 use server::{Asked, Reply, Server};
 
+mod first;
 mod gate;
 mod git;
+mod reference;
 mod release;
 pub(crate) mod server;
 

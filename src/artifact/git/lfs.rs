@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{git, text};
+use super::text_of;
 use crate::artifact::Place;
 use crate::artifact::path::is_sha256;
 use crate::artifact::trouble::{Trouble, redacted};
@@ -73,7 +73,7 @@ impl Pointer {
 
     /// Where its bytes are: in the checkout, or on the server.
     pub(super) async fn place(&self, world: &World, folder: &Path) -> Result<Place> {
-        let common = git(folder, &["rev-parse", "--path-format=absolute", "--git-common-dir"]).and_then(text);
+        let common = text_of(folder, &["rev-parse", "--path-format=absolute", "--git-common-dir"]);
         if let Some(common) = common {
             let (first, second) = (&self.sha256[..2], &self.sha256[2..4]);
             let file = Path::new(&common).join("lfs/objects").join(first).join(second).join(&self.sha256);
@@ -121,7 +121,7 @@ impl Pointer {
 /// The server: the one that git is set up for, or that of the repository's origin. What `.lfsconfig` says is not asked, for
 /// a pull request may have written it.
 fn server(folder: &Path) -> Option<String> {
-    if let Some(server) = git(folder, &["config", "--get", "lfs.url"]).and_then(text) {
+    if let Some(server) = text_of(folder, &["config", "--get", "lfs.url"]) {
         return Some(server.trim_end_matches('/').to_owned());
     }
     let origin = super::origin(folder)?;
@@ -141,7 +141,7 @@ fn server(folder: &Path) -> Option<String> {
 
 /// What git sends to the server besides: `actions/checkout` leaves its token there.
 fn credentials(folder: &Path, server: &str) -> HeaderMap {
-    let found = git(folder, &["config", "--get-urlmatch", "http.extraheader", server]).and_then(text);
+    let found = text_of(folder, &["config", "--get-urlmatch", "http.extraheader", server]);
     let value = found.and_then(|line| {
         let (name, value) =
             line.split_once(':').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))?;

@@ -89,6 +89,7 @@ pub struct Asked {
     ticket: MetricTicket,
     groupings: Vec<Grouping>,
     rise: Option<Margin>,
+    untested: Option<Evidence>,
 }
 
 impl Check for PerformanceCalibration {
@@ -112,6 +113,11 @@ impl Check for PerformanceCalibration {
             Some(_) => Some(Margin::new(plan, &ERROR, None, self.max_rise, None)?),
             None => None,
         };
+        let first_release = rise.zip(plan.target().choice.first_release.as_ref());
+        let untested = first_release.map(|(rise, first)| {
+            Evidence::new(Subject::all(&self.data, &ERROR.name()), rise.limits(), first.finding())
+        });
+        let rise = rise.filter(|_| untested.is_none());
         let rows = match rise {
             Some(_) => Rows::of_both(plan, &self.data)?,
             None => Rows::new(plan, &self.data, Input::Label, &[(Side::Candidate, None)])?,
@@ -119,11 +125,11 @@ impl Check for PerformanceCalibration {
         let groupings = shared::groupings(plan, &self.slices)?;
         // The bins need the scores themselves, so the metrics are computed from them too.
         let ticket = MetricTicket::Ranks(rows.ranks(plan, &groupings)?, rows.columns().clone());
-        Ok(Asked { rows, ticket, groupings, rise })
+        Ok(Asked { rows, ticket, groupings, rise, untested })
     }
 
     fn judge(&self, asked: &Asked, answers: &Answers) -> Result<Vec<Evidence>> {
-        let mut evidence = Vec::new();
+        let mut evidence = Vec::from_iter(asked.untested.clone());
         for grouping in &asked.groupings {
             for (slice, sample) in asked.ticket.samples(answers, grouping)? {
                 let obstacle = asked.rows.obstacle(grouping, sample.rows(), sample.positives())?;

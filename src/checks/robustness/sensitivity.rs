@@ -260,13 +260,12 @@ fn obstacle(
     Ok((disturbed <= 0.0).then_some(Finding::Undecided { reason, needs_rows: None }))
 }
 
-fn live_models(plan: &Plan<'_>) -> Result<(), Problem> {
+fn live_models(plan: &Plan<'_>) -> Result<(), Refusal> {
     for side in [Side::Baseline, Side::Candidate] {
-        if plan.target().judged(side).is_some_and(|judged| !judged.is_live()) {
+        if !shared::judged(plan, side)?.is_live() {
             let message = format!("noise needs a model to score again, and the {side} gives fixed scores");
-            return Err(
-                Problem::key(plan.here(), message).remedy("give the model itself with `onnx:`, or remove this check")
-            );
+            let problem = Problem::key(plan.here(), message);
+            return Err(problem.remedy("give the model itself with `onnx:`, or remove this check").into());
         }
     }
     Ok(())

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
@@ -35,7 +36,7 @@ pub(super) async fn record(step: &Step<'_>, folder: &Path) -> Result<u8> {
         run: step.run_number(),
         url: step.environment.run_url(),
     };
-    let report = Report::new(record, None);
+    let report = Report::new(record, None, SystemTime::now());
     let mut said = message::of_report(&report, &report.record.inputs.spec.path, &Lines::default())?;
     if let Trigger::Workflow(workflow) = &step.event.trigger {
         subject.run = (workflow.id, workflow.run_attempt);

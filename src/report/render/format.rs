@@ -5,6 +5,7 @@ use minijinja::Environment;
 use minijinja::value::Value;
 
 use super::escape;
+use crate::artifact::time;
 
 /// A number of an estimate, if there is an estimate.
 fn part(estimate: &Value, name: &str) -> Option<f64> {
@@ -23,6 +24,7 @@ pub(super) fn register(environment: &mut Environment<'_>) {
     environment.add_filter("percent_about", |share: f64| digits(format!("{:.0} %", share * 100.0)));
     environment.add_filter("chance", |value: f64| digits(chance(value)));
     environment.add_filter("limit", limit);
+    environment.add_filter("age", |made: &str, now: u64| age(made, now));
     environment.add_filter("fixed", |value: f64| format!("{value:.6}"));
     environment.add_filter("compact", |value: &Value| serde_json::to_string(value).unwrap_or_default());
     environment.add_filter("preformatted", preformatted);
@@ -70,6 +72,17 @@ fn count(value: u64) -> String {
     indicatif::HumanCount(value).to_string()
 }
 
+/// How old something is: `12 days`. Nothing where that is not known, or where a clock is wrong.
+fn age(made: &str, now: u64) -> Option<String> {
+    let seconds = now.checked_sub(u64::try_from(time::seconds(made)?).ok()?)?;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    Some(match () {
+        () if hours < 2 => format!("{minutes} minute{}", if minutes == 1 { "" } else { "s" }),
+        () if days < 2 => format!("{hours} hours"),
+        () => format!("{} days", count(days)),
+    })
+}
+
 fn interval(estimate: &Value) -> Option<String> {
     let (low, high) = (part(estimate, "low"), part(estimate, "high"));
     let end = |end: Option<f64>, open: &str| end.map_or_else(|| open.to_owned(), number);
@@ -112,4 +125,27 @@ fn paint(text: &Value, what: &str) -> Value {
         |plain| if text.is_safe() { plain.to_owned() } else { escape::terminal(plain) },
     );
     Value::from_safe_string(format!("{style}{plain}{style:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_units_that_matter() {
+        let made = "2023-11-14T22:13:20Z";
+        for (seconds, expected) in [
+            (0, Some("0 minutes")),
+            (60, Some("1 minute")),
+            (7_199, Some("119 minutes")),
+            (7_200, Some("2 hours")),
+            (172_799, Some("47 hours")),
+            (172_800, Some("2 days")),
+            (86_400 * 1_234, Some("1,234 days")),
+        ] {
+            assert_eq!(age(made, 1_700_000_000 + seconds).as_deref(), expected, "{seconds}");
+        }
+        assert_eq!(age(made, 1_699_999_999), None, "made in the future");
+        assert_eq!(age("yesterday", 1_700_000_000), None);
+    }
 }

@@ -168,7 +168,18 @@ fn the_model() {
             &[("candidate.column", Weakening), ("candidate.onnx", Neutral)],
             &[("candidate.column", Neutral), ("candidate.onnx", Neutral)],
         ),
-        (&[("baseline.onnx", "other.onnx")], &[("baseline", Weakening)], &[("baseline", Weakening)]),
+        (&[("baseline.onnx", "other.onnx")], &[("baseline.onnx", Weakening)], &[("baseline.onnx", Weakening)]),
+        (
+            &[("baseline.onnx }", "baseline.onnx, on_missing: absolute-only }")],
+            &[("baseline.on_missing", Weakening)],
+            &[("baseline.on_missing", Tightening)],
+        ),
+        (
+            &[("baseline.onnx }", "baseline.onnx, allow_same: true }")],
+            &[("baseline.allow_same", Weakening)],
+            &[("baseline.allow_same", Tightening)],
+        ),
+        (&[("baseline.onnx }", "baseline.onnx, on_missing: fail, allow_same: false }")], &[], &[]),
         (
             &[("baseline: { onnx: models/baseline.onnx }\n", "")],
             &[("baseline", Weakening)],

@@ -78,6 +78,14 @@ fn a_pull_request_reads_no_file_outside_the_workspace() {
 }
 
 #[test]
+fn a_pull_request_makes_no_first_release_by_deleting_the_baseline() {
+    let baseline = "{ predictions: champion.parquet, on_missing: absolute-only }";
+    let spec = SPEC.replace("{ column: score_old, allow_same: true }", baseline);
+    assert_ne!(spec, SPEC);
+    run(&spec, &spec).ends_with(2).tells("`champion.parquet` names no file");
+}
+
+#[test]
 fn without_a_spec_of_the_base_no_host_is_allowed() {
     let server = server();
     let head = allowing(&naming(&server.url("scores.parquet")), &server.host);

@@ -18,7 +18,7 @@ pub(super) const SPEC: &str = "\
 version: 1
 model: { name: toy, task: binary }
 candidate: { column: score_new }
-baseline: { column: score_old }
+baseline: { column: score_old, allow_same: true }
 columns: { id: id, label: label }
 data: { test: test.parquet }
 policy: { false_block: 0.05 }

@@ -31,7 +31,7 @@ fn rows() -> RecordBatch {
     RecordBatch::try_from_iter(columns).unwrap()
 }
 
-fn parquet() -> Vec<u8> {
+pub(super) fn parquet() -> Vec<u8> {
     let (rows, mut bytes) = (rows(), Vec::new());
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), None).unwrap();
     writer.write(&rows).unwrap();
@@ -104,4 +104,38 @@ fn a_large_file_takes_little_memory() {
     let told = fs::read_to_string(folder.path().join("told")).unwrap();
     assert!(told.contains("is not a complete Parquet file"), "{told}");
     assert!(0 < most && most < 200 << 10, "{most} KiB for {} KiB", BYTES >> 10);
+}
+
+#[test]
+fn every_report_says_which_baseline_it_is_and_how_old() {
+    let bytes = parquet();
+    let server = Server::start(move |asked| {
+        Reply::file(asked, &bytes, Some(TAG)).with("last-modified", "Tue, 14 Nov 2023 22:13:20 GMT")
+    });
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("test.parquet"), parquet()).unwrap();
+    let source = server.url("old.parquet");
+    let baseline = format!("candidate: {{ column: score }}\nbaseline: {{ predictions: '{source}' }}");
+    fs::write(folder.path().join("modelgate.yaml"), SPEC.replace("candidate: { column: score }", &baseline)).unwrap();
+    let (record, _) = run(folder.path(), &[]);
+    let record = serde_json::from_slice::<Value>(&record).unwrap();
+    let baseline = &record["inputs"]["baseline"];
+    assert_eq!(baseline["found"][0]["version"], serde_json::json!({ "time": "2023-11-14T22:13:20Z" }));
+    assert_eq!(baseline["rule"], "as the spec names it");
+    let plain = |text: String| text.replace(['\\', '\u{200b}', '\u{2060}'], "");
+    let done = Command::new(env!("CARGO_BIN_EXE_modelgate")).current_dir(folder.path()).arg("run").output().unwrap();
+    let page = |name: &str| plain(fs::read_to_string(folder.path().join(".modelgate").join(name)).unwrap());
+    for text in [plain(String::from_utf8(done.stdout).unwrap()), page("report.md"), page("report.html")] {
+        let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no `{part}` in: {text}"));
+        assert!(at(" days old, rule: as the spec names it") < at("performance.metric"), "{text}");
+    }
+    // With its digest, no server need be asked, and so no time is known.
+    let digest = baseline["sha256"].as_str().unwrap();
+    let pinned = fs::read_to_string(folder.path().join("modelgate.yaml")).unwrap();
+    let pinned = pinned.replace("old.parquet", &format!("old.parquet@sha256:{digest}"));
+    fs::write(folder.path().join("modelgate.yaml"), pinned).unwrap();
+    let (record, told) = run(folder.path(), &[]);
+    let record = serde_json::from_slice::<Value>(&record).unwrap();
+    assert_eq!(record["inputs"]["baseline"]["rule"], "fixed digest");
+    assert!(!told.contains(" old, "), "{told}");
 }

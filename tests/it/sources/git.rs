@@ -12,11 +12,12 @@ use super::{Reply, Run, Server, sha256};
 /// The token that a checkout keeps.
 const KEPT: &str = "AUTHORIZATION: basic c2VjcmV0";
 
-fn git(folder: &Path, arguments: &[&str]) {
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> String {
     let mut git = Command::new("git");
     git.args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]).current_dir(folder);
     let done = git.args(arguments).output().unwrap();
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
 }
 
 /// A repository whose branch `main` has this model, and whose checkout has another.

@@ -36,12 +36,17 @@ impl GitHub {
 
     /// Opens a model, as on a run for a tag.
     fn run(&self, source: &str, tag: &str) -> String {
+        self.run_spec(&SPEC.replace("SOURCE", source), tag)
+    }
+
+    fn run_spec(&self, spec: &str, tag: &str) -> String {
         let folder = TempDir::new().unwrap();
-        fs::write(folder.path().join("modelgate.yaml"), SPEC.replace("SOURCE", source)).unwrap();
+        fs::write(folder.path().join("modelgate.yaml"), spec).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
         command.current_dir(folder.path()).arg("run").env("GITHUB_API_URL", self.api.url("").trim_end_matches('/'));
         command.env("GITHUB_REPOSITORY", "acme/delays").env("GITHUB_TOKEN", TOKEN);
-        command.env("GITHUB_REF_TYPE", "tag").env("GITHUB_REF_NAME", tag).env_remove("GITHUB_ACTIONS");
+        command.env("GITHUB_REF_TYPE", if tag.is_empty() { "branch" } else { "tag" }).env("GITHUB_REF_NAME", tag);
+        command.env("GITHUB_EVENT_NAME", "release").env_remove("GITHUB_ACTIONS");
         let Output { stderr, .. } = command.output().unwrap();
         String::from_utf8(stderr).unwrap()
     }
@@ -119,13 +124,29 @@ fn the_previous_release_is_strictly_below_the_tag() {
     for (tag, expected) in [
         ("v2.0.0", "`release:v1.9.0/m.onnx` cannot be fetched"),
         ("v2.0.1", "`release:v2.0.0/m.onnx` cannot be fetched"),
+        ("v1.10.0-rc.2", "`release:v1.9.0/m.onnx` cannot be fetched"),
         ("v1.9.0", "`release:v1.8.0/m.onnx` cannot be fetched"),
-        ("v1.8.0", "there is no release with a version below v1.8.0"),
+        ("v1.8.0", "there is no latest release below v1.8.0"),
+        ("churn-v3.0.0", "there is no latest release below churn-v3.0.0"),
         ("nightly", "the tag `nightly` is no version"),
+        // Not for a tag.
+        ("", "`release:v2.0.0/m.onnx` cannot be fetched"),
     ] {
         let told = github.run("release:previous/m.onnx", tag);
         assert!(told.contains(expected), "{tag}: {told}");
     }
+}
+
+#[test]
+fn a_release_is_not_compared_with_itself() {
+    let github = GitHub::start(b"no model", digest(b"a model"));
+    let spec = SPEC.replace("candidate: {", "candidate: { column: score }\nbaseline: {");
+    let told = github.run_spec(&spec.replace("SOURCE", "release:latest/m.onnx"), "v2.0.0");
+    assert!(told.contains("the latest release is v2.0.0, which is under test"), "{told}");
+    assert!(told.contains("write `release:previous/...`"), "{told}");
+    // As a candidate it is what the run is for.
+    let told = github.run("release:latest/m.onnx", "v2.0.0");
+    assert!(told.contains("`release:v2.0.0/m.onnx` cannot be fetched"), "{told}");
 }
 
 #[test]
