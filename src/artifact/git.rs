@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::lfs::Pointer;
+use super::path::is_inside;
 use super::trouble::Trouble;
 use super::world::World;
 use super::{Body, Item, Kind, Malformed, Place, Remote, Source};
@@ -76,7 +77,7 @@ impl Blob {
             let message = format!("`{reference}` is no branch, tag or commit");
             return Err(Malformed::new(message, "write the name of one"));
         }
-        if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        if !is_inside(path) {
             return Err(Malformed::new(format!("`{path}` is no path from the root of the repository"), "write one"));
         }
         Ok(Self { reference: reference.to_owned(), path: path.to_owned() })
