@@ -22,6 +22,8 @@ pub mod cache;
 pub mod fetch;
 pub(crate) mod git;
 mod github;
+mod hub;
+mod mlflow;
 pub mod path;
 pub mod reach;
 mod release;
@@ -32,7 +34,7 @@ pub mod web;
 pub mod world;
 
 /// Every kind of source, in the order of the docs.
-pub static SOURCES: &[Kind] = &[path::KIND, git::KIND, release::KIND, web::KIND, bucket::KIND];
+pub static SOURCES: &[Kind] = &[path::KIND, git::KIND, release::KIND, web::KIND, bucket::KIND, mlflow::KIND, hub::KIND];
 
 /// What separates a source from the digest that it is pinned to.
 const PIN: &str = "@sha256:";
@@ -228,6 +230,8 @@ mod tests {
             ("release:v1.4.0/m.onnx", "release"),
             ("https://acme.com/m.onnx", "https"),
             ("s3://acme/m.onnx", "bucket"),
+            ("mlflow:models:/delays@champion", "mlflow"),
+            ("hf:acme/delays@main/m.onnx", "hf"),
         ] {
             assert_eq!(kind(text).unwrap().name, expected, "{text}");
         }

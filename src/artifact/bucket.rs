@@ -1,5 +1,6 @@
 //! Objects in S3, Google Cloud Storage and Azure Blob Storage, with the credentials that the machine has.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
-use object_store::{
-    ClientConfigKey, Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig,
-};
+use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use schemars::JsonSchema;
 
 use super::trouble::{Absent, Trouble, innermost};
@@ -24,7 +23,7 @@ use super::{Body, Item, Kind, Malformed, Place, Remote, Source, Version, time};
 /// Objects that one pattern may name.
 const MOST_OBJECTS: usize = 10_000;
 /// The time for one request; longer than the parts of a large object may take, since their rate is watched.
-const REQUEST_TIME: &str = "1 hour";
+const TIME: (&str, Cow<'static, str>) = ("timeout", Cow::Borrowed("1 hour"));
 /// A `*` stands for a part of a name, and not for several folders.
 const WITHIN_NAMES: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
@@ -85,32 +84,6 @@ impl Bucket {
         Ok(Self { scheme: scheme.to_owned(), bucket: bucket.to_owned(), key: key.to_owned() })
     }
 
-    fn root(&self) -> String {
-        format!("{}://{}", self.scheme, self.bucket)
-    }
-
-    /// The store, set up by the variables of the process.
-    fn open(&self) -> object_store::Result<Arc<dyn ObjectStore>> {
-        let retry = RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
-        Ok(match self.scheme.as_str() {
-            "s3" => {
-                let time = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
-                let builder = AmazonS3Builder::from_env().with_config(time, REQUEST_TIME);
-                Arc::new(builder.with_bucket_name(&self.bucket).with_retry(retry).build()?)
-            }
-            "gs" => {
-                let time = GoogleConfigKey::Client(ClientConfigKey::Timeout);
-                let builder = GoogleCloudStorageBuilder::from_env().with_config(time, REQUEST_TIME);
-                Arc::new(builder.with_bucket_name(&self.bucket).with_retry(retry).build()?)
-            }
-            _ => {
-                let time = AzureConfigKey::Client(ClientConfigKey::Timeout);
-                let builder = MicrosoftAzureBuilder::from_env().with_config(time, REQUEST_TIME);
-                Arc::new(builder.with_container_name(&self.bucket).with_retry(retry).build()?)
-            }
-        })
-    }
-
     /// The objects that are meant.
     async fn objects(&self, store: &dyn ObjectStore) -> Result<Vec<ObjectMeta>, Error> {
         if !has_wildcard(&self.key) {
@@ -164,14 +137,67 @@ impl Bucket {
         let folder = self.key.rsplit_once('/').map_or("", |(folder, _)| folder);
         store.list_with_delimiter(Some(&Path::parse(folder)?)).await.map(|_| true)
     }
+}
 
-    fn item(&self, store: &Arc<dyn ObjectStore>, object: ObjectMeta) -> Item {
-        let name = format!("{}/{}", self.root(), object.location);
+/// Settings of a bucket by the names that `object_store` has for them.
+pub(super) type Settings = [(&'static str, Cow<'static, str>)];
+
+/// A bucket, and how it is reached.
+#[derive(Debug, Clone)]
+pub(super) struct Store {
+    /// How its addresses begin: `s3://acme`.
+    pub(super) root: String,
+    store: Arc<dyn ObjectStore>,
+}
+
+impl Store {
+    /// A bucket, reached as the variables of the process say, and before them these settings, named as in `object_store`.
+    pub(super) fn open(scheme: &str, bucket: &str, settings: &Settings) -> Result<Self, Trouble> {
+        let retry = RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
+        let opened = || -> object_store::Result<Arc<dyn ObjectStore>> {
+            Ok(match scheme {
+                "s3" => {
+                    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
+                    for (key, value) in settings.iter().chain(&[TIME]) {
+                        builder = builder.with_config(key.parse::<AmazonS3ConfigKey>()?, value.as_ref());
+                    }
+                    Arc::new(builder.build()?)
+                }
+                "gs" => {
+                    let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
+                    for (key, value) in settings.iter().chain(&[TIME]) {
+                        builder = builder.with_config(key.parse::<GoogleConfigKey>()?, value.as_ref());
+                    }
+                    Arc::new(builder.build()?)
+                }
+                _ => {
+                    let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
+                    for (key, value) in settings.iter().chain(&[TIME]) {
+                        builder = builder.with_config(key.parse::<AzureConfigKey>()?, value.as_ref());
+                    }
+                    Arc::new(builder.build()?)
+                }
+            })
+        };
+        Ok(Self { root: format!("{scheme}://{bucket}"), store: opened().map_err(trouble)? })
+    }
+
+    /// What lies in a folder: the names of the folders in it, and its objects.
+    pub(super) async fn list(&self, folder: &str) -> Result<(Vec<String>, Vec<ObjectMeta>), Trouble> {
+        let folder = Path::parse(folder).map_err(|error| trouble(error.into()))?;
+        let listed = self.store.list_with_delimiter(Some(&folder)).await.map_err(trouble)?;
+        let folders = listed.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
+        Ok((folders, listed.objects))
+    }
+
+    /// An object that was found.
+    pub(super) fn item(&self, object: ObjectMeta) -> Item {
+        let name = format!("{}/{}", self.root, object.location);
         let version = object.version.as_ref().or(object.e_tag.as_ref());
         let identity = version.map(|version| format!("{name} {version}"));
         let bytes = Some(object.size);
         let told = Version { time: time::of_seconds(object.last_modified.timestamp()), ..Version::default() };
-        let place = Place::There(Box::new(Stored { store: Arc::clone(store), object }));
+        let place = Place::There(Box::new(Stored { store: Arc::clone(&self.store), object }));
         Item { name, identity, sha256: None, bytes, version: told, place }
     }
 }
@@ -188,14 +214,16 @@ fn pattern(text: &str) -> Pattern {
 #[async_trait]
 impl Source for Bucket {
     async fn find(&self, world: &World) -> Result<Vec<Item>> {
-        world.reach.ensure_bucket(&self.root())?;
-        let store = self.open().map_err(trouble)?;
-        let mut objects = match self.objects(store.as_ref()).await {
+        let Self { scheme, bucket, key } = self;
+        let root = format!("{scheme}://{bucket}");
+        world.reach.ensure_bucket(&root)?;
+        let store = Store::open(scheme, bucket, &[])?;
+        let mut objects = match self.objects(store.store.as_ref()).await {
             // A key that is not there is told from a bucket that is not there by listing.
-            Err(Error::NotFound { .. }) if self.is_bucket(store.as_ref()).await.map_err(trouble)? => Vec::new(),
+            Err(Error::NotFound { .. }) if self.is_bucket(store.store.as_ref()).await.map_err(trouble)? => Vec::new(),
             objects => objects.map_err(trouble)?,
         };
-        let (root, key, any) = (self.root(), &self.key, !objects.is_empty());
+        let any = !objects.is_empty();
         objects.retain(|object| object.size > 0);
         ensure!(
             !any || !objects.is_empty(),
@@ -205,7 +233,7 @@ impl Source for Bucket {
             return Err(Absent::new(format!("`{root}/{key}` names no object; check the key")).into());
         }
         ensure!(objects.len() <= MOST_OBJECTS, "it names more than {MOST_OBJECTS} objects; write a narrower pattern");
-        Ok(objects.into_iter().map(|object| self.item(&store, object)).collect())
+        Ok(objects.into_iter().map(|object| store.item(object)).collect())
     }
 }
 

@@ -39,6 +39,21 @@ pub struct Limits {
     pub longest_pause: Duration,
 }
 
+impl Limits {
+    /// The wait after some tries. Half of it is left to chance, so that runs that were turned away together do not come back
+    /// together.
+    fn pause(&self, tries: u32) -> Duration {
+        let longest = self.pause.saturating_mul(1 << (tries - 1).min(16)).min(self.longest_pause);
+        let chance = RandomState::new().hash_one(tries) as f64 / u64::MAX as f64;
+        longest.mul_f64(0.5 + chance / 2.0)
+    }
+
+    fn too_slow(&self) -> Trouble {
+        let Self { window, window_bytes, .. } = self;
+        Trouble::again(format!("fewer than {window_bytes} bytes came in {} seconds", window.as_secs_f64()))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -109,6 +124,26 @@ pub async fn fetch(
     done.unwrap_or_else(|_| Err(too_long(limits)))
 }
 
+/// Asks a server for a short answer, again where it is busy.
+///
+/// # Errors
+/// [`Trouble`], after the tries that make sense.
+pub async fn ask<T, F>(limits: &Limits, once: impl Fn() -> F) -> Result<T, Trouble>
+where
+    F: Future<Output = Result<T, Trouble>>,
+{
+    for tries in 1.. {
+        let asked = timeout(limits.window, once()).await.unwrap_or_else(|_| Err(limits.too_slow()));
+        let Err(Trouble::Again { why, wait }) = asked else { return asked };
+        let wait = wait.unwrap_or_else(|| limits.pause(tries));
+        if tries >= limits.tries || wait >= limits.time {
+            return Err(Trouble::again(format!("{why}, in {tries} tries")));
+        }
+        tokio::time::sleep(wait).await;
+    }
+    Err(too_long(limits))
+}
+
 fn too_long(limits: &Limits) -> Trouble {
     let why = format!("it was not here after {} seconds", limits.time.as_secs_f64());
     Trouble::last(why, "keep it nearer, or make it smaller")
@@ -155,7 +190,7 @@ impl Transfer<'_> {
                 self.restart()?;
             }
             resumed |= self.at > 0;
-            let wait = wait.unwrap_or_else(|| self.pause(tries));
+            let wait = wait.unwrap_or_else(|| self.limits.pause(tries));
             if wait >= self.limits.time {
                 return Err(Trouble::again(format!("{why} and asks to wait for {} seconds", wait.as_secs())));
             }
@@ -164,16 +199,9 @@ impl Transfer<'_> {
         }
     }
 
-    /// Half of the wait is left to chance, so that runs that were turned away together do not come back together.
-    fn pause(&self, tries: u32) -> Duration {
-        let longest = self.limits.pause.saturating_mul(1 << (tries - 1).min(16)).min(self.limits.longest_pause);
-        let chance = RandomState::new().hash_one(tries) as f64 / u64::MAX as f64;
-        longest.mul_f64(0.5 + chance / 2.0)
-    }
-
     async fn once(&mut self) -> Result<(), Trouble> {
         let opened = timeout(self.limits.window, self.remote.open(self.at)).await;
-        let Body { from, bytes, mut pieces } = opened.unwrap_or_else(|_| Err(self.too_slow()))?;
+        let Body { from, bytes, mut pieces } = opened.unwrap_or_else(|_| Err(self.limits.too_slow()))?;
         if from != self.at {
             self.restart()?;
         }
@@ -184,23 +212,18 @@ impl Transfer<'_> {
         self.ensure_small(self.whole.unwrap_or_default())?;
         let (mut since, mut came) = (Instant::now(), 0);
         loop {
-            let piece = timeout(self.limits.window, pieces.next()).await.map_err(|_| self.too_slow())?;
+            let piece = timeout(self.limits.window, pieces.next()).await.map_err(|_| self.limits.too_slow())?;
             let Some(piece) = piece else { return Ok(()) };
             let piece = piece?;
             came += piece.len() as u64;
             self.write(&piece)?;
             if since.elapsed() >= self.limits.window {
                 if came < self.limits.window_bytes {
-                    return Err(self.too_slow());
+                    return Err(self.limits.too_slow());
                 }
                 (since, came) = (Instant::now(), 0);
             }
         }
-    }
-
-    fn too_slow(&self) -> Trouble {
-        let Limits { window, window_bytes, .. } = self.limits;
-        Trouble::again(format!("fewer than {window_bytes} bytes came in {} seconds", window.as_secs_f64()))
     }
 
     fn write(&mut self, piece: &[u8]) -> Result<(), Trouble> {

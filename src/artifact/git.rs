@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use self::lfs::Pointer;
 use self::reference::{Meant, Reference};
+use super::path::is_inside;
 use super::trouble::{Absent, Trouble};
 use super::world::World;
 use super::{Body, Item, Kind, Malformed, Place, Remote, Source, Version, time};
@@ -84,7 +85,7 @@ impl Blob {
             return Err(Malformed::new(format!("`{text}` names no file of a commit"), "write `git:REF:PATH`"));
         };
         let reference = Reference::parse(reference)?;
-        if path.starts_with('/') || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        if !is_inside(path) {
             return Err(Malformed::new(format!("`{path}` is no path from the root of the repository"), "write one"));
         }
         Ok(Self { reference, path: path.to_owned() })

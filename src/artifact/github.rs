@@ -25,8 +25,7 @@ pub(super) struct Repository {
 
 impl Repository {
     /// The repository that the runner names, or else the one that the checkout came from.
-    pub(super) fn connect(folder: &Path) -> Result<Self> {
-        let mut environment = Environment::of_process();
+    pub(super) fn connect(folder: &Path, mut environment: Environment) -> Result<Self> {
         if environment.get("GITHUB_REPOSITORY").is_none() {
             let name = git::origin(folder).and_then(|origin| name(&origin));
             let name = name.context("it is not known of which repository: set `GITHUB_REPOSITORY` to owner/name")?;

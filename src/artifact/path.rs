@@ -109,6 +109,11 @@ fn ensure_file(file: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether a path that somebody wrote leads to something below where it begins: no part leads up, or is empty.
+pub(super) fn is_inside(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains(char::is_control)
+}
+
 /// The SHA-256 of a file in hexadecimal.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use reqwest::header::{
     LAST_MODIFIED, LOCATION, RANGE,
 };
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 use schemars::JsonSchema;
 
 use super::reach::Reach;
@@ -86,7 +86,7 @@ impl Source for Address {
     async fn find(&self, world: &World) -> Result<Vec<Item>> {
         let name = redacted(self.url.as_str());
         let mut location = world.web.location(Request::get(self.url.clone()), false);
-        let part = location.part(0, Some(0)).await.map_err(|trouble| match trouble {
+        let part = world.ask(|| location.part(0, Some(0))).await.map_err(|trouble| match trouble {
             Trouble::Nothing { .. } => Error::from(Absent::new(trouble.to_string())),
             trouble => trouble.into(),
         });
@@ -190,21 +190,27 @@ impl Location {
         self.ask(&headers).await
     }
 
-    async fn ask(&self, headers: &HeaderMap) -> Result<Response, Trouble> {
-        let client = self.client.as_ref().map_err(Trouble::clone)?;
-        let Request { url, credentials, body, .. } = &self.request;
-        let mut here = url.clone();
+    /// What the server itself says of the file, before it leads to another server that has the bytes.
+    pub(super) async fn facts(&self) -> Result<HeaderMap, Trouble> {
+        let mut here = self.request.url.clone();
         for _ in 0..=MOST_HOPS {
-            self.reach.ensure_url(&here)?;
-            let request = match body {
-                Some(body) => client.post(here.clone()).body(body.clone()),
-                None => client.get(here.clone()),
-            };
-            let request = request.headers(self.request.headers.clone()).headers(headers.clone());
-            // What is for one host is nothing for another.
-            let is_same = here.origin() == url.origin();
-            let request = if is_same { request.headers(credentials.clone()) } else { request };
-            let response = request.send().await.map_err(Trouble::of_transport)?;
+            let response = self.once(Method::HEAD, &here, &HeaderMap::new()).await?;
+            match next(&here, &response)? {
+                Some(next) if next.origin() == here.origin() => here = next,
+                None if !response.status().is_success() => {
+                    return Err(Trouble::of_answer(response.status(), response.headers()));
+                }
+                _ => return Ok(response.headers().clone()),
+            }
+        }
+        Err(led_on())
+    }
+
+    async fn ask(&self, headers: &HeaderMap) -> Result<Response, Trouble> {
+        let method = if self.request.body.is_some() { Method::POST } else { Method::GET };
+        let mut here = self.request.url.clone();
+        for _ in 0..=MOST_HOPS {
+            let response = self.once(method.clone(), &here, headers).await?;
             match next(&here, &response)? {
                 Some(next) => here = next,
                 None if response.status().is_success() => return Ok(response),
@@ -213,8 +219,24 @@ impl Location {
                 None => return Err(Trouble::of_answer(response.status(), response.headers())),
             }
         }
-        Err(Trouble::last(format!("it was redirected {MOST_HOPS} times"), "check the address"))
+        Err(led_on())
     }
+
+    /// One request, whose redirects are not followed.
+    async fn once(&self, method: Method, here: &Url, headers: &HeaderMap) -> Result<Response, Trouble> {
+        let client = self.client.as_ref().map_err(Trouble::clone)?;
+        let Request { url, headers: its, credentials, body } = &self.request;
+        self.reach.ensure_url(here)?;
+        let request = client.request(method, here.clone()).headers(its.clone()).headers(headers.clone());
+        // What is for one host is nothing for another.
+        let request = if here.origin() == url.origin() { request.headers(credentials.clone()) } else { request };
+        let request = if let Some(body) = body { request.body(body.clone()) } else { request };
+        request.send().await.map_err(Trouble::of_transport)
+    }
+}
+
+fn led_on() -> Trouble {
+    Trouble::last(format!("it was redirected {MOST_HOPS} times"), "check the address")
 }
 
 /// Where a redirect leads: never from a connection that is encrypted to one that is not.

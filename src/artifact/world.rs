@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -16,11 +18,15 @@ use super::cache::{self, Content, Folder};
 use super::fetch::{self, Limits, Transfers};
 use super::github::Repository;
 use super::reach::Reach;
-use super::web::Web;
+use super::trouble::{Trouble, redacted};
+use super::web::{Request, Web};
 use super::{Item, Place, Remote, Version, Written, path};
+use crate::deliver::environment::Environment;
 
 /// Files that are fetched at the same time.
 const AT_ONCE: usize = 4;
+/// The bytes that a server may answer when it is asked where files are.
+const MOST_ANSWER: u64 = 16 << 20;
 
 /// What sources need to find their files, and where these are kept.
 pub struct World {
@@ -32,6 +38,8 @@ pub struct World {
     pub web: Web,
     /// Whether what is named is the baseline, which must not be what is under test.
     pub(super) is_of_baseline: bool,
+    /// How the machine is set up.
+    pub(super) environment: Environment,
     repository: OnceCell<Repository>,
     shelf: Arc<Shelf>,
     limits: Limits,
@@ -175,6 +183,7 @@ impl World {
             web: Web::new(reach.clone()),
             reach,
             is_of_baseline: false,
+            environment: Environment::of_process(),
             repository: OnceCell::new(),
             shelf: Arc::clone(shelf),
             limits: Limits::default(),
@@ -194,9 +203,53 @@ impl World {
         Self { limits, ..self }
     }
 
+    /// The same on a machine that is set up by these variables.
+    #[must_use]
+    pub fn on(self, environment: Environment) -> Self {
+        Self { environment, ..self }
+    }
+
     /// The repository on GitHub.
     pub(super) async fn repository(&self) -> Result<&Repository> {
-        self.repository.get_or_try_init(async || Repository::connect(&self.folder)).await
+        self.repository.get_or_try_init(async || Repository::connect(&self.folder, self.environment.clone())).await
+    }
+
+    /// Asks a server for a short answer, again where it is busy.
+    pub(super) async fn ask<T, F>(&self, once: impl Fn() -> F) -> Result<T, Trouble>
+    where
+        F: Future<Output = Result<T, Trouble>>,
+    {
+        fetch::ask(&self.limits, once).await
+    }
+
+    /// What a server says of its files; it is known where the machine is set up for it.
+    pub(super) async fn json<T: DeserializeOwned>(&self, request: Request, is_known: bool) -> Result<T> {
+        let name = redacted(request.url.as_str());
+        let place = Place::There(Box::new(self.web.location(request, is_known)));
+        let version = Version::default();
+        let answer = Item { name: name.clone(), identity: None, sha256: None, bytes: None, version, place };
+        let bytes = self.read(answer, MOST_ANSWER).await?;
+        serde_json::from_slice(&bytes).with_context(|| format!("`{name}` does not answer as such a server does"))
+    }
+
+    /// The bytes of a small file that says what others are. It is kept only where it has an identity.
+    pub(super) async fn read(&self, item: Item, most: u64) -> Result<Vec<u8>> {
+        let limits = Limits { bytes: most, ..self.limits.clone() };
+        let name = item.name.clone();
+        let mut file = match &item.place {
+            Place::There(remote) if item.identity.is_none() => {
+                let mut file = tempfile::tempfile().context("no temporary file for what is asked for")?;
+                let fetched = fetch::fetch(&item, remote.as_ref(), &mut file, &limits, &Transfers::default()).await;
+                fetched.with_context(|| format!("`{name}` cannot be read"))?;
+                file.rewind()?;
+                file
+            }
+            _ => File::open(self.here(item, &limits).await?.file)?,
+        };
+        let mut bytes = Vec::new();
+        (&mut file).take(most + 1).read_to_end(&mut bytes).with_context(|| format!("`{name}` cannot be read"))?;
+        ensure!(bytes.len() as u64 <= most, "`{name}` has more than {most} bytes, which is too many for what it is");
+        Ok(bytes)
     }
 
     /// The files that some sources name.
@@ -234,7 +287,11 @@ impl World {
                 item.version = Version::default();
             }
         }
-        let here = stream::iter(items).map(|item| self.here(item)).buffered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        let here = stream::iter(items)
+            .map(|item| self.here(item, &self.limits))
+            .buffered(AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await?;
         if let Some(pin) = &written.pin {
             let sha256 = digest_of(&here);
             ensure!(
@@ -255,14 +312,17 @@ impl World {
         Ok(Some(One { name: name.into(), file, sha256, found: Some(found) }))
     }
 
-    async fn here(&self, item: Item) -> Result<One> {
+    async fn here(&self, item: Item, limits: &Limits) -> Result<One> {
         let remote = match &item.place {
             Place::Here(file) => return local(&item, file),
             Place::There(remote) => remote.as_ref(),
         };
         let (file, sha256) = match self.kept(&item)? {
             Some(kept) => kept,
-            None => self.fetch(&item, remote).await.with_context(|| format!("`{}` cannot be fetched", item.name))?,
+            None => {
+                let fetched = self.fetch(&item, remote, limits).await;
+                fetched.with_context(|| format!("`{}` cannot be fetched", item.name))?
+            }
         };
         let Item { name, identity, version, .. } = item;
         let found = Found { name: name.clone(), identity, sha256: sha256.clone(), version };
@@ -278,10 +338,10 @@ impl World {
         self.shelf.held()?.find(origin.as_deref(), item.sha256.as_deref())
     }
 
-    async fn fetch(&self, item: &Item, remote: &dyn Remote) -> Result<(PathBuf, String)> {
+    async fn fetch(&self, item: &Item, remote: &dyn Remote, limits: &Limits) -> Result<(PathBuf, String)> {
         let held = self.shelf.held()?;
         let mut file = held.folder.unfinished().with_context(|| held.folder.cannot_be_written())?;
-        let sha256 = fetch::fetch(item, remote, file.as_file_mut(), &self.limits, &self.transfers).await?;
+        let sha256 = fetch::fetch(item, remote, file.as_file_mut(), limits, &self.transfers).await?;
         // Without an identity it is found by its digest only.
         let origin = item.identity.as_deref().map_or_else(|| sha256.clone(), origin);
         let kept = held.folder.keep(file, &origin, &sha256, Content::Fetched);

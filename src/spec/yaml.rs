@@ -7,7 +7,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use anyhow::{Context as _, Result};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 use serde_yaml::Value as Yaml;
 
@@ -244,6 +246,14 @@ fn tab_near(text: &str, at: usize) -> Option<Range<usize>> {
         from += line.len();
     }
     None
+}
+
+/// Reads what another program has written, whose places concern nobody. `serde_yaml` bounds its depth and its references.
+///
+/// # Errors
+/// When it is not what is expected.
+pub fn of_program<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_yaml::from_slice(bytes).context("it is not as expected")
 }
 
 /// What only the second reader refuses.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ impl Service {
         let said = File::create(folder.path().join("said.txt")).unwrap();
         let mut command = command(port, folder.path());
         command.current_dir(folder.path()).stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
+        // What it starts itself ends with it.
+        command.process_group(0);
         let mut service = Self { child: command.spawn().unwrap(), port, folder };
         let begun = Instant::now();
         while !service.answers(path) {
@@ -72,6 +75,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
+        drop(Command::new("kill").args(["-KILL", "--", &format!("-{}", self.child.id())]).status());
         drop(self.child.kill());
         drop(self.child.wait());
     }

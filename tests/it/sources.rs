@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use modelgate::artifact::cache::Folder;
@@ -18,6 +19,8 @@ use server::{Asked, Reply, Server};
 mod first;
 mod gate;
 mod git;
+mod hub;
+mod mlflow;
 mod reference;
 mod release;
 pub(crate) mod server;
@@ -34,11 +37,12 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A run: what it reaches, keeps and waits for.
+/// A run: what it reaches, keeps and waits for, and how its machine is set up.
 struct Run {
     cache: Arc<TempDir>,
     reach: Reach,
     limits: Limits,
+    variables: Vec<(&'static str, String)>,
 }
 
 /// What a run has in hand, for as long as it holds on to it.
@@ -58,13 +62,18 @@ impl Had {
 impl Run {
     fn new() -> Self {
         let limits = Limits { pause: Duration::from_millis(5), ..Limits::default() };
-        Self { cache: Arc::new(TempDir::new().unwrap()), reach: Reach::Own, limits }
+        Self { cache: Arc::new(TempDir::new().unwrap()), reach: Reach::Own, limits, variables: Vec::new() }
     }
 
     /// Of a pull request whose base allows these hosts.
     fn of_pull_request(allowed: &[&str]) -> Self {
         let allowed = allowed.iter().map(|&entry| entry.to_owned()).collect();
         Self { reach: Reach::Named { workspace: PathBuf::from("/"), allowed }, ..Self::new() }
+    }
+
+    /// On a machine that has these variables.
+    fn on<const N: usize>(variables: [(&'static str, &str); N]) -> Self {
+        Self { variables: variables.map(|(name, value)| (name, value.to_owned())).to_vec(), ..Self::new() }
     }
 
     fn obtain(&self, source: &str) -> Result<Had, String> {
@@ -75,6 +84,8 @@ impl Run {
         let cache = Arc::new(Folder::open(self.cache.path(), 1 << 30).unwrap());
         let shelf = Arc::new(Shelf::new(Some(cache)));
         let world = World::new(folder, self.reach.clone(), &shelf, &Arc::default()).within(self.limits.clone());
+        let variables = self.variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let world = world.on(variables.collect());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         match runtime.block_on(world.obtain(&[source.to_owned()])) {
             Ok(obtained) => Ok(Had { obtained, _shelf: shelf, _cache: Arc::clone(&self.cache) }),
@@ -107,6 +118,65 @@ fn serving(tag: Option<&'static str>, other: impl Fn(usize, Reply) -> Reply + Se
 fn is_same(had: &Had) {
     assert_eq!(sha256(&had.bytes()), sha256(&content()));
     assert_eq!(had.obtained.sha256, sha256(&content()));
+}
+
+/// What a server does with the requests for the bytes of a file, counted from zero.
+type Fault = Box<dyn Fn(usize, Reply) -> Reply + Send + Sync>;
+
+/// A source whose file has the bytes of [`content`], on servers that are set up for one test.
+struct Stand {
+    run: Run,
+    source: String,
+    /// They run for as long as they are here.
+    servers: Vec<Server>,
+}
+
+/// Does with the answers to requests for bytes what a fault says.
+fn faulty(fault: Fault) -> impl Fn(Reply) -> Reply + Send + Sync {
+    let count = AtomicUsize::new(0);
+    move |reply| fault(count.fetch_add(1, Ordering::Relaxed), reply)
+}
+
+/// Every source gives its file whole and nothing else, whatever its server does.
+fn withstands(stand: impl Fn(Fault) -> Stand) {
+    let has = |fault: Fault| {
+        let Stand { run, source, servers } = stand(fault);
+        is_same(&run.obtain(&source).unwrap_or_else(|error| panic!("{error}: {servers:?}")));
+    };
+    for percent in [10, 50, 99] {
+        let at = content().len() * percent / 100;
+        has(Box::new(move |count, reply| if count == 0 { reply.cut(at) } else { reply }));
+    }
+    has(Box::new(|count, reply| if count == 0 { Reply::of(503, "") } else { reply }));
+    let fails = |fault: Fault, limits: fn(&mut Limits), tells: &[&str]| {
+        let Stand { mut run, source, servers } = stand(fault);
+        limits(&mut run.limits);
+        run.fails(&source, tells);
+        drop(servers);
+    };
+    let shorter = |_: usize, mut reply: Reply| {
+        reply.body.truncate(reply.body.len() / 2);
+        Reply { endless: true, ..reply }
+    };
+    fails(Box::new(shorter), |_| (), &["cannot be fetched", "of 300000 bytes came"]);
+    let slow = |_: usize, reply| Reply { drip: Some(Duration::from_millis(10)), ..reply };
+    let hasty = |limits: &mut Limits| {
+        (limits.window, limits.window_bytes, limits.tries) = (Duration::from_millis(300), 3000, 2);
+    };
+    fails(Box::new(slow), hasty, &["fewer than 3000 bytes came in 0.3 seconds, in 2 tries"]);
+}
+
+/// A source that knows a digest takes no other bytes.
+fn verifies(stand: impl Fn(Fault) -> Stand, expected: &str) {
+    let other = |_: usize, mut reply: Reply| {
+        if let Some(byte) = reply.body.last_mut() {
+            *byte ^= 1;
+        }
+        reply
+    };
+    let Stand { run, source, servers } = stand(Box::new(other));
+    run.fails(&source, &[&format!("must be {expected}"), "find out who changed it"]);
+    drop(servers);
 }
 
 #[test]
@@ -159,6 +229,18 @@ fn a_server_that_is_busy_is_asked_again_when_it_says() {
     let started = Instant::now();
     is_same(&Run::new().obtain(&server.url("m")).unwrap());
     assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_server_that_is_busy_when_it_is_asked_for_a_version_is_asked_again() {
+    let content = content();
+    let server = Server::start(move |asked| match asked.before {
+        0 => Reply::of(503, ""),
+        _ => Reply::file(asked, &content, Some(TAG)),
+    });
+    is_same(&Run::new().obtain(&server.url("m")).unwrap());
+    let forever = Server::start(|_| Reply::of(503, ""));
+    Run::new().fails(&forever.url("m"), &["cannot be asked for", "503", "in 6 tries"]);
 }
 
 #[test]

@@ -41,8 +41,14 @@ pub(super) fn parquet() -> Vec<u8> {
 
 /// Runs the program; its record, and all that it says and writes.
 fn run(folder: &Path, arguments: &[&str]) -> (Vec<u8>, String) {
+    run_on(folder, arguments, &[])
+}
+
+/// The same on a machine that has these variables.
+pub(super) fn run_on(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (Vec<u8>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
-    let done = command.current_dir(folder).arg("run").args(arguments).output().unwrap();
+    command.current_dir(folder).arg("run").args(arguments).envs(variables.iter().copied());
+    let done = command.output().unwrap();
     let mut told = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert_eq!(done.status.code(), Some(0), "{told}");
     for entry in fs::read_dir(folder.join(".modelgate")).unwrap() {
