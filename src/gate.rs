@@ -17,6 +17,7 @@ use crate::plan::{Ask, Expression, Plan};
 use crate::record::{Base, Record};
 use crate::report::{Report, curves};
 use crate::score::Judged;
+use crate::score::program::Programs;
 use crate::spec::problem::{Path, Problem};
 use crate::spec::written::{self, Scorer, Severity, Slice};
 use crate::spec::{Entry, Selection, Spec};
@@ -69,6 +70,8 @@ pub struct Options {
     pub cache: Option<Arc<Cache>>,
     /// The scheduler of the cluster that computes, such as `df://host:50050`; without one, this process does.
     pub cluster: Option<String>,
+    /// The programs that a model may be.
+    pub programs: Programs,
 }
 
 /// A plan whose checks have asked their first questions.
@@ -130,9 +133,12 @@ pub async fn open(
     let given = world(FilePath::new(""), &Reach::Own);
     let named = world(&spec.folder, &reaches.candidate);
     let agreed = world(&spec.folder, &reaches.agreed);
-    let candidate = judged(&spec, Some(&spec.written.candidate), &named, options.candidate.as_deref(), &given).await;
+    let programs = &options.programs;
+    let candidate = Some(&spec.written.candidate);
+    let candidate = judged(&spec, candidate, &named, options.candidate.as_deref(), &given, programs).await;
     let candidate = candidate.context("the candidate cannot be opened")?.context("the spec has no candidate")?;
-    let baseline = judged(&spec, spec.written.baseline.as_ref(), &agreed, options.baseline.as_deref(), &given).await;
+    let baseline = spec.written.baseline.as_ref();
+    let baseline = judged(&spec, baseline, &agreed, options.baseline.as_deref(), &given, programs).await;
     let baseline = baseline.context("the baseline cannot be opened")?;
     let datasets = target::open(&agreed, &spec, &datasets).await?;
     Ok((Target { spec, datasets, candidate, baseline, shelf }, selection))
@@ -235,14 +241,15 @@ async fn judged(
     named: &World,
     given: Option<&str>,
     outside: &World,
+    programs: &Programs,
 ) -> Result<Option<Judged>> {
     match (given, written) {
         (Some(given), written) => {
             let scorer = instead(given, written);
             crate::spec::scores_fit(&spec.written.model, &scorer)?;
-            Judged::open(outside, &scorer).await.map(Some)
+            Judged::open(outside, programs, &scorer).await.map(Some)
         }
-        (None, Some(written)) => Judged::open(named, written).await.map(Some),
+        (None, Some(written)) => Judged::open(named, programs, written).await.map(Some),
         (None, None) => Ok(None),
     }
 }

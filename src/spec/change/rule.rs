@@ -71,6 +71,12 @@ static ROWS: &[(&str, Rule)] = &[
     ("candidate.column", Rule::Value { added: Weakening, changed: Neutral, removed: Neutral }),
     ("candidate.columns", Rule::Value { added: Weakening, changed: Neutral, removed: Neutral }),
     ("candidate.predictions", Rule::Value { added: Weakening, changed: Neutral, removed: Neutral }),
+    // Neither of what a program says, which may read labels where they lie.
+    ("candidate.process", Rule::Value { added: Weakening, changed: Neutral, removed: Neutral }),
+    ("candidate.files.*", FREE),
+    ("candidate.environment.*", FREE),
+    ("candidate.seconds", FREE),
+    ("candidate.memory_mib", FREE),
     ("candidate.score", FREE),
     ("candidate.scores", FREE),
     ("baseline", PROMISE),
