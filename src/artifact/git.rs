@@ -241,6 +241,11 @@ fn text(output: Vec<u8>) -> Option<String> {
     String::from_utf8(output).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
+/// The commit that is checked out.
+pub(super) fn head(folder: &Path) -> Option<String> {
+    text(git(folder, &["rev-parse", "HEAD"])?)
+}
+
 /// Where the checkout came from.
 pub(super) fn origin(folder: &Path) -> Option<String> {
     text(git(folder, &["config", "--get", "remote.origin.url"])?)

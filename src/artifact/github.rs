@@ -10,6 +10,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use super::git;
 use super::web::{Request, secret};
 use crate::deliver::environment::Environment;
+use crate::deliver::event::Event;
 use crate::deliver::github::GitHub;
 
 /// The time for asking GitHub what there is.
@@ -21,6 +22,8 @@ pub(super) struct Repository {
     pub(super) api: GitHub,
     /// The tag under test.
     pub(super) tag: Option<String>,
+    /// The commit under test.
+    pub(super) head: Option<String>,
     base: String,
     token: Option<String>,
 }
@@ -37,8 +40,9 @@ impl Repository {
         let token = environment.token().or_else(|| environment.get("GH_TOKEN")).map(str::to_owned);
         let is_tag = environment.get("GITHUB_REF_TYPE") == Some("tag");
         let tag = environment.get("GITHUB_REF_NAME").filter(|_| is_tag).map(str::to_owned);
+        let head = head(&environment, folder);
         let base = environment.api_url().trim_end_matches('/').to_owned();
-        Ok(Self { api: GitHub::connect(&environment, token.as_deref(), ALLOWANCE)?, tag, base, token })
+        Ok(Self { api: GitHub::connect(&environment, token.as_deref(), ALLOWANCE)?, tag, head, base, token })
     }
 
     /// What asks the API for the bytes of something of the repository.
@@ -52,6 +56,14 @@ impl Repository {
             request.credentials = HeaderMap::from_iter([(AUTHORIZATION, value)]);
         }
         Ok(request)
+    }
+}
+
+/// The commit that the run is for, which on a pull request is its head, or else the one that is checked out.
+fn head(environment: &Environment, folder: &Path) -> Option<String> {
+    match Event::read(environment) {
+        Ok((event, _)) => Some(event.head),
+        Err(_) => environment.get("GITHUB_SHA").map(str::to_owned).or_else(|| git::head(folder)),
     }
 }
 

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use server::{Asked, Reply, Server};
 
+mod actions;
 mod gate;
 mod git;
 mod release;
