@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use self::trouble::{Trouble, redacted};
 use self::world::World;
 
+mod actions;
 mod bucket;
 pub mod cache;
 pub mod fetch;
@@ -29,12 +30,14 @@ pub mod reach;
 mod release;
 pub mod time;
 pub mod trouble;
+mod unpack;
 mod version;
 pub mod web;
 pub mod world;
 
 /// Every kind of source, in the order of the docs.
-pub static SOURCES: &[Kind] = &[path::KIND, git::KIND, release::KIND, web::KIND, bucket::KIND, mlflow::KIND, hub::KIND];
+pub static SOURCES: &[Kind] =
+    &[path::KIND, git::KIND, release::KIND, actions::KIND, web::KIND, bucket::KIND, mlflow::KIND, hub::KIND];
 
 /// What separates a source from the digest that it is pinned to.
 const PIN: &str = "@sha256:";
@@ -106,6 +109,16 @@ pub enum Place {
     Here(PathBuf),
     /// Elsewhere.
     There(Box<dyn Remote>),
+    /// In an archive.
+    Packed(Archive),
+}
+
+/// A zip archive, and what is meant of it.
+pub struct Archive {
+    /// The archive.
+    pub item: Box<Item>,
+    /// The file within it; without a name, the only one.
+    pub file: Option<String>,
 }
 
 /// A file elsewhere, which can be read from any byte on.
@@ -228,6 +241,7 @@ mod tests {
             ("data/month=*/*.parquet", "path"),
             ("git:main:models/m.onnx", "git"),
             ("release:v1.4.0/m.onnx", "release"),
+            ("actions:train.yml/model/m.onnx@main", "actions"),
             ("https://acme.com/m.onnx", "https"),
             ("s3://acme/m.onnx", "bucket"),
             ("mlflow:models:/delays@champion", "mlflow"),

@@ -16,7 +16,9 @@ use crate::engine::session::{self, Settings};
 use crate::engine::{self, Cache, MOST_BYTES, Memory, Progress};
 use crate::gate::{self, Options, Reaches};
 use crate::report::plan::View;
+use crate::report::render::escape::visible;
 use crate::report::{curves, render};
+use crate::score::program::Programs;
 use crate::spec::Spec;
 use crate::spec::problem::{Problems, nearest};
 use crate::{checks, docs};
@@ -127,16 +129,21 @@ struct TargetArguments {
     /// How large that folder may become, in MiB; what was not used for longest is removed first.
     #[arg(long, value_name = "MIB", default_value_t = MOST_BYTES >> 20, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     cache_size: u64,
+    /// Let the spec start the programs that it names as models. They may do all that you may.
+    #[arg(long)]
+    allow_process: bool,
 }
 
 impl TargetArguments {
     fn options(&self) -> Result<Options> {
-        let Self { spec: _, suite, candidate, baseline, threads, memory, cache, cache_size } = self.clone();
+        let Self { spec: _, suite, candidate, baseline, threads, memory, cache, cache_size, allow_process } =
+            self.clone();
         let from_environment = || std::env::var_os("MODELGATE_CACHE").filter(|folder| !folder.is_empty());
         let cache = cache.or_else(|| from_environment().map(PathBuf::from));
         let cache = cache.map(|folder| Cache::open(&folder, cache_size << 20)).transpose()?.map(Arc::new);
         let session = Settings { memory, ..Settings::threads(threads.map_or_else(processors, usize::from)) };
-        Ok(Options { suite, candidate, baseline, session, cluster: None, cache })
+        let programs = if allow_process { Programs::allowed(say_of_program) } else { Programs::default() };
+        Ok(Options { suite, candidate, baseline, session, cluster: None, cache, programs })
     }
 
     /// The options of a run that a cluster may compute. Executors do not see the scores that are kept here.
@@ -182,7 +189,7 @@ fn run(spec: &Path, options: &Options, out: &Path) -> Result<ExitCode> {
     files::clear(out)?;
     let case = Spec::read(spec)?.into();
     let progress = Arc::new(Progress::default());
-    let report = match wait(options.session.threads, scored(&progress), gate::run(case, options, &progress))? {
+    let report = match wait(options, scored(&progress), gate::run(case, options, &progress))? {
         Ok(report) => report,
         Err(cancelled) => return Ok(cancelled),
     };
@@ -195,25 +202,40 @@ fn run(spec: &Path, options: &Options, out: &Path) -> Result<ExitCode> {
 
 /// Waits for work that takes a while and shows its progress; the exit code if a signal ends the program first.
 fn wait<T>(
-    threads: usize,
+    options: &Options,
     progress: impl Fn() -> String + Send + 'static,
     work: impl Future<Output = Result<T>>,
 ) -> Result<Result<T, ExitCode>> {
     let bar = progress::Bar::start(progress);
-    let done = block_on(threads, work);
+    let done = block_on(options.session.threads, &options.programs, work);
     bar.finish();
     done
 }
 
-/// Waits for work; the exit code if a signal ends the program first.
-fn block_on<T>(threads: usize, work: impl Future<Output = Result<T>>) -> Result<Result<T, ExitCode>> {
+/// Waits for work; the exit code if a signal ends the program first, and what it has started with it.
+fn block_on<T>(
+    threads: usize,
+    programs: &Programs,
+    work: impl Future<Output = Result<T>>,
+) -> Result<Result<T, ExitCode>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     runtime.block_on(async {
         tokio::select! {
             done = work => done.map(Ok),
-            code = interrupted() => Ok(Err(ExitCode::from(code))),
+            code = interrupted() => {
+                // Threads that wait for an answer go on, and the runtime ends when they have.
+                programs.end();
+                Ok(Err(ExitCode::from(code)))
+            }
         }
     })
+}
+
+/// Prints a line that a program says: it is no command of the runner, and no more than a line.
+fn say_of_program(line: &str) {
+    let text = format!("  | {}\n", visible(line));
+    // Nobody is left to be told when standard error is closed.
+    let _ = anstream::stderr().write_all(harmless(&text).as_bytes());
 }
 
 /// How far the scoring of a run is.
@@ -257,7 +279,7 @@ fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     let (spec, progress) = (Spec::read(spec)?, Arc::new(Progress::default()));
     let reaches = Reaches::default();
     let opened = gate::open(spec, &reaches, options, &progress);
-    let (target, selection) = match wait(options.session.threads, scored(&progress), opened)? {
+    let (target, selection) = match wait(options, scored(&progress), opened)? {
         Ok(opened) => opened,
         Err(cancelled) => return Ok(cancelled),
     };
@@ -265,7 +287,7 @@ fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
     let mut prepared = gate::prepare(&target, selection.entries, session::open(&options.session))?;
     curves::ask(&mut prepared.plan)?;
     let columns = engine::columns(&prepared.context, &target, &prepared.plan);
-    let columns = match wait(options.session.threads, String::new, columns)? {
+    let columns = match wait(options, String::new, columns)? {
         Ok(columns) => columns,
         Err(cancelled) => return Ok(cancelled),
     };
@@ -274,7 +296,7 @@ fn plan(spec: &Path, options: &Options, no_data: bool) -> Result<ExitCode> {
         return print(&render::plan(&suite, &view)?);
     }
     let cache = options.cache.as_deref();
-    match wait(options.session.threads, scored(&progress), gate::state(&target, &mut prepared, cache, &progress))? {
+    match wait(options, scored(&progress), gate::state(&target, &mut prepared, cache, &progress))? {
         Ok((statements, _)) => {
             warn_of_refused(cache)?;
             print(&render::plan(&suite, &view.measured(&statements, &target.spec.written.policy))?)

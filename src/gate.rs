@@ -22,6 +22,7 @@ use crate::plan::{Ask, Expression, Plan};
 use crate::record::{Base, Record};
 use crate::report::{Report, curves};
 use crate::score::Judged;
+use crate::score::program::Programs;
 use crate::spec::problem::{Path, Problem};
 use crate::spec::written::{self, OnMissing, Scorer, Severity, Slice};
 use crate::spec::{Entry, Selection, Spec};
@@ -75,6 +76,8 @@ pub struct Options {
     pub cache: Option<Arc<Cache>>,
     /// The scheduler of the cluster that computes, such as `df://host:50050`; without one, this process does.
     pub cluster: Option<String>,
+    /// The programs that a model may be.
+    pub programs: Programs,
 }
 
 /// A plan whose checks have asked their first questions.
@@ -137,11 +140,13 @@ pub async fn open(
     let given = || world(FilePath::new(""), &Reach::Own);
     let named = world(&spec.folder, &reaches.candidate);
     let agreed = world(&spec.folder, &reaches.agreed);
+    let programs = &options.programs;
     let compared = world(&spec.folder, &reaches.agreed).of_baseline();
-    let candidate = judged(&spec, Some(&spec.written.candidate), &named, options.candidate.as_deref(), &given()).await;
+    let candidate = Some(&spec.written.candidate);
+    let candidate = judged(&spec, candidate, &named, options.candidate.as_deref(), &given(), programs).await;
     let candidate = candidate.context("the candidate cannot be opened")?.context("the spec has no candidate")?;
-    let (baseline, choice) =
-        compared_with(&spec, &compared, options.baseline.as_deref(), &given().of_baseline()).await?;
+    let outside = given().of_baseline();
+    let (baseline, choice) = compared_with(&spec, &compared, options.baseline.as_deref(), &outside, programs).await?;
     let datasets = target::open(&agreed, &spec, &datasets).await?;
     Ok((Target { spec, datasets, candidate, baseline, choice, shelf }, selection))
 }
@@ -152,20 +157,23 @@ async fn compared_with(
     named: &World,
     given: Option<&str>,
     outside: &World,
+    programs: &Programs,
 ) -> Result<(Option<Judged>, Choice)> {
     let written = spec.written.baseline.as_ref();
-    let opened = judged(spec, written.map(|baseline| &baseline.scorer), named, given, outside).await;
+    let opened = judged(spec, written.map(|baseline| &baseline.scorer), named, given, outside, programs).await;
     let may_be_missing = written.filter(|baseline| given.is_none() && baseline.on_missing == OnMissing::AbsoluteOnly);
-    let source = written.and_then(|baseline| baseline.scorer.source());
-    match (opened, may_be_missing, source) {
-        (Err(error), Some(_), Some((key, text))) if error.is::<Absent>() => {
+    let source = written.and_then(|baseline| baseline.scorer.sources().into_iter().next());
+    match (opened, may_be_missing, &source) {
+        (Err(error), Some(_), Some((keys, text))) if error.is::<Absent>() => {
             let why = error.root_cause().to_string();
-            let first_release = Some(FirstRelease { baseline: format!("{key}:{}", redacted(text)), why });
+            let baseline = format!("{}:{}", keys.join("."), redacted(text));
+            let first_release = Some(FirstRelease { baseline, why });
             Ok((None, Choice { rule: None, first_release }))
         }
         (opened, ..) => {
             let baseline = opened.context("the baseline cannot be opened")?;
-            let rule = baseline.as_ref().map(|baseline| rule(baseline, given, source.map(|(_, text)| text.as_str())));
+            let rule =
+                baseline.as_ref().map(|baseline| rule(baseline, given, source.as_ref().map(|(_, text)| text.as_str())));
             Ok((baseline, Choice { rule, first_release: None }))
         }
     }
@@ -325,14 +333,15 @@ async fn judged(
     named: &World,
     given: Option<&str>,
     outside: &World,
+    programs: &Programs,
 ) -> Result<Option<Judged>> {
     match (given, written) {
         (Some(given), written) => {
             let scorer = instead(given, written);
             crate::spec::scores_fit(&spec.written.model, &scorer)?;
-            Judged::open(outside, &scorer).await.map(Some)
+            Judged::open(outside, programs, &scorer).await.map(Some)
         }
-        (None, Some(written)) => Judged::open(named, written).await.map(Some),
+        (None, Some(written)) => Judged::open(named, programs, written).await.map(Some),
         (None, None) => Ok(None),
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::artifact::world::Found;
 use crate::evidence::{Estimate, Finding, Limits, Standing, Subject};
 use crate::score::Judged;
-use crate::score::onnx::stability::Unstable;
+use crate::score::stability::Unstable;
 use crate::spec::change::Change;
 use crate::spec::written::{Model, Policy};
 use crate::target::{FirstRelease, Side, Target};

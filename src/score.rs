@@ -1,9 +1,11 @@
 //! How a model turns features into scores.
 
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::SchemaRef;
 
 use crate::artifact::path::sha256_of_bytes;
@@ -13,6 +15,12 @@ use crate::spec::written::{self, Model, Task};
 
 pub mod definition;
 pub mod onnx;
+pub mod process;
+pub mod program;
+pub mod stability;
+
+use self::definition::Definition;
+use self::program::Programs;
 
 /// A source of scores that has been opened.
 #[derive(Debug, Clone)]
@@ -23,8 +31,44 @@ pub enum Scorer {
     Predictions(Predictions),
     /// An ONNX model, scored in process.
     Onnx(OnnxModel),
+    /// A program, fed with batches of rows.
+    Process(process::Model),
     /// Columns of scores, disturbed by a seed: the candidates of a calibration.
     Resampled(Resampled),
+}
+
+/// A model that scores rows when a run asks for them.
+pub trait Live: Sync {
+    /// The model tied to the columns of a dataset, and what defines it.
+    ///
+    /// # Errors
+    /// When it cannot be fed from the dataset, or does not give the scores of the task.
+    fn tie(&self, model: &Model, features: &[String], schema: &SchemaRef) -> Result<(Arc<dyn Bound>, Definition)>;
+}
+
+/// A model that is tied to the columns of a dataset. It may be asked from several threads at once.
+pub trait Bound: Debug + Send + Sync {
+    /// The columns to feed, each once, in the order in which [`Self::score`] takes them.
+    fn columns(&self) -> &[String];
+
+    /// How many scores a row has: the classes of a multiclass task, else 1.
+    fn outputs(&self) -> usize;
+
+    /// Scores `rows` rows: for each output one value per row without nulls; NaN and infinities are what the model gave.
+    ///
+    /// # Errors
+    /// When the columns are not those of [`Self::columns`] in number, length or type, hold values that the model
+    /// has no form for, or when the model fails or does not give one score per row.
+    fn score(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<Float64Array>>;
+}
+
+/// Makes sure that the columns given to a model are those that it takes.
+fn ensure_fed(names: &[String], columns: &[ArrayRef], rows: usize) -> Result<()> {
+    ensure!(columns.len() == names.len(), "{} columns given to a model of {}", columns.len(), names.len());
+    for (name, column) in names.iter().zip(columns) {
+        ensure!(column.len() == rows, "column `{name}` has {} values for {rows} rows", column.len());
+    }
+    Ok(())
 }
 
 /// Columns of scores, disturbed row by row; what becomes of a row depends on the seed and its key and on nothing else.
@@ -97,8 +141,8 @@ impl Judged {
     /// Opens what the spec names.
     ///
     /// # Errors
-    /// When the file is missing, empty, corrupt, or no model.
-    pub async fn open(world: &World, written: &written::Scorer) -> Result<Self> {
+    /// When the file is missing, empty, corrupt, or no model, and when a program would have to be started and may not be.
+    pub async fn open(world: &World, programs: &Programs, written: &written::Scorer) -> Result<Self> {
         match written {
             written::Scorer::Column(column) => Ok(Self {
                 source: format!("column:{}", column.column),
@@ -114,6 +158,7 @@ impl Judged {
             }),
             written::Scorer::Predictions(predictions) => open_predictions(world, predictions).await,
             written::Scorer::Onnx(onnx) => open_onnx(world, onnx).await,
+            written::Scorer::Process(process) => process::open(world, programs, process).await,
         }
     }
 
@@ -122,7 +167,7 @@ impl Judged {
     pub fn signature(&self) -> Option<&onnx::Signature> {
         match &self.scorer {
             Scorer::Onnx(onnx) => Some(onnx.model.signature()),
-            Scorer::Columns(_) | Scorer::Predictions(_) | Scorer::Resampled(_) => None,
+            Scorer::Columns(_) | Scorer::Predictions(_) | Scorer::Process(_) | Scorer::Resampled(_) => None,
         }
     }
 
@@ -133,15 +178,36 @@ impl Judged {
             (Scorer::Columns(one), Scorer::Columns(other)) => one == other,
             (Scorer::Predictions(one), Scorer::Predictions(other)) => one.scores == other.scores,
             (Scorer::Onnx(one), Scorer::Onnx(other)) => one.mapping == other.mapping,
+            (Scorer::Process(_), Scorer::Process(_)) => self.sha256.is_some(),
             _ => false,
         };
         is_same_read && self.sha256 == other.sha256
     }
 
-    /// Whether the scores are computed here, so that features can be disturbed.
+    /// Whether the scores are computed when they are asked for, so that features can be disturbed.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.scorer, Scorer::Onnx(_))
+        self.scorer.live().is_some()
+    }
+}
+
+impl Scorer {
+    /// The model, where scores are computed when they are asked for.
+    #[must_use]
+    pub fn live(&self) -> Option<&dyn Live> {
+        match self {
+            Self::Onnx(onnx) => Some(onnx),
+            Self::Process(process) => Some(process),
+            Self::Columns(_) | Self::Predictions(_) | Self::Resampled(_) => None,
+        }
+    }
+}
+
+impl Live for OnnxModel {
+    fn tie(&self, model: &Model, features: &[String], schema: &SchemaRef) -> Result<(Arc<dyn Bound>, Definition)> {
+        let binding = self.bind(model, features, schema)?;
+        let definition = Definition::new(self, &binding);
+        Ok((Arc::new(binding), definition))
     }
 }
 

@@ -31,7 +31,7 @@ pub mod yaml;
 
 use glob::matches;
 use problem::{Path, Problem, Problems, nearest, quoted};
-use written::{Data, Model, OnnxScorer, Scorer, Severity, Slice, Task, Written};
+use written::{Data, Model, OnnxScorer, ProcessScorer, Scorer, Severity, Slice, Task, Written};
 use yaml::Document;
 
 /// What every spec must look like.
@@ -325,8 +325,17 @@ fn unfit_scores(model: &Model, scorer: &Scorer) -> Option<(&'static str, String,
         Scorer::Predictions(scorer) if is_multiclass => several("scores", scorer.scores.len()),
         Scorer::Predictions(scorer) if !scorer.scores.is_empty() => one("scores", "score"),
         Scorer::Onnx(scorer) => unfit_classes(model, scorer),
+        Scorer::Process(scorer) => unused_file(scorer),
         Scorer::Column(_) | Scorer::Predictions(_) => None,
     }
+}
+
+/// A file that a command does not name.
+fn unused_file(scorer: &ProcessScorer) -> Option<(&'static str, String, String)> {
+    let is_named = |name: &str| scorer.process.iter().any(|word| word.contains(&format!("{{{name}}}")));
+    let name = scorer.files.keys().find(|name| !is_named(name))?;
+    let message = format!("no word of the command names the file {}", quoted(name));
+    Some(("files", message, format!("write `{{{name}}}` where its path belongs")))
 }
 
 fn unfit_classes(model: &Model, scorer: &OnnxScorer) -> Option<(&'static str, String, String)> {
@@ -403,7 +412,8 @@ fn allowed_hosts_are_hosts(written: &Written, problems: &mut Vec<Problem>) {
 fn sources_are_known(written: &Written, problems: &mut Vec<Problem>) {
     let mut sources = Vec::new();
     for (side, scorer) in written.scorers() {
-        sources.extend(scorer.source().map(|(key, text)| (Path::root().key(side).key(key), text)));
+        let at = |keys: Vec<&str>| keys.into_iter().fold(Path::root().key(side), |at, key| at.key(key));
+        sources.extend(scorer.sources().into_iter().map(|(keys, text)| (at(keys), text)));
     }
     for (name, data) in &written.data {
         let at = Path::root().key("data").key(name);

@@ -279,6 +279,11 @@ fn text_of(folder: &Path, arguments: &[&str]) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
+/// The commit that is checked out.
+pub(super) fn head(folder: &Path) -> Option<String> {
+    text_of(folder, &["rev-parse", "HEAD"])
+}
+
 /// Where the checkout came from.
 pub(super) fn origin(folder: &Path) -> Option<String> {
     text_of(folder, &["config", "--get", "remote.origin.url"])

@@ -10,6 +10,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use super::git;
 use super::web::{Request, secret};
 use crate::deliver::environment::Environment;
+use crate::deliver::event::Event;
 use crate::deliver::github::GitHub;
 
 /// The time for asking GitHub what there is.
@@ -19,6 +20,8 @@ const ALLOWANCE: Duration = Duration::from_secs(120);
 pub(super) struct Repository {
     /// Its API.
     pub(super) api: GitHub,
+    /// The commit under test.
+    pub(super) head: Option<String>,
     base: String,
     token: Option<String>,
 }
@@ -32,8 +35,9 @@ impl Repository {
             environment.set("GITHUB_REPOSITORY", &name);
         }
         let token = environment.token().or_else(|| environment.get("GH_TOKEN")).map(str::to_owned);
+        let head = head(&environment, folder);
         let base = environment.api_url().trim_end_matches('/').to_owned();
-        Ok(Self { api: GitHub::connect(&environment, token.as_deref(), ALLOWANCE)?, base, token })
+        Ok(Self { api: GitHub::connect(&environment, token.as_deref(), ALLOWANCE)?, head, base, token })
     }
 
     /// What asks the API for the bytes of something of the repository.
@@ -47,6 +51,14 @@ impl Repository {
             request.credentials = HeaderMap::from_iter([(AUTHORIZATION, value)]);
         }
         Ok(request)
+    }
+}
+
+/// The commit that the run is for, which on a pull request is its head, or else the one that is checked out.
+fn head(environment: &Environment, folder: &Path) -> Option<String> {
+    match Event::read(environment) {
+        Ok((event, _)) => Some(event.head),
+        Err(_) => environment.get("GITHUB_SHA").map(str::to_owned).or_else(|| git::head(folder)),
     }
 }
 

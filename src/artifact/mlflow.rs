@@ -51,7 +51,7 @@ pub(super) const KIND: Kind = Kind {
 /// server only; a bucket is opened with the credentials of the machine, as by the source `bucket`.
 ///
 /// Of a model with the flavour `onnx`, which its `MLmodel` says, the ONNX file is taken, and scored in process. A model of any other
-/// flavour is a program: it is never opened here. Start `mlflow models serve` for it, and name its address as the scorer. An
+/// flavour is a program: it is never opened here, and is scored by one of yours, as the scorer `process` tells. An
 /// artifact of a run that is no model is a file, or a folder of files: `data: { test: mlflow:runs:/RUN/test.parquet }`.
 ///
 /// # Identity
@@ -385,8 +385,8 @@ fn onnx_file(description: &[u8]) -> Result<String> {
     let flavors = described.flavors.keys().map(|flavor| format!("`{flavor}`")).collect::<Vec<_>>().join(", ");
     ensure!(
         described.flavors.contains_key("onnx"),
-        "the model has the flavours {flavors} and not `onnx`: start `mlflow models serve` for it and name its address, \
-         `{{ http: http://127.0.0.1:5001 }}`, or log it with `mlflow.onnx.log_model`"
+        "the model has the flavours {flavors} and not `onnx`: log it with `mlflow.onnx.log_model`, or name a program \
+         that scores with it, `{{ process: [...] }}`"
     );
     let onnx = yaml::of_program::<DescribedOnnx>(description);
     let data = onnx.context("its `MLmodel` does not name the ONNX file; log it again")?.flavors.onnx.data;

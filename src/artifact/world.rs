@@ -7,12 +7,13 @@ use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
 use super::cache::{self, Content, Folder};
 use super::fetch::{self, Limits, Transfers};
@@ -20,7 +21,7 @@ use super::github::Repository;
 use super::reach::Reach;
 use super::trouble::{Trouble, redacted};
 use super::web::{Request, Web};
-use super::{Item, Place, Remote, Version, Written, path};
+use super::{Archive, Item, Place, Remote, Version, Written, path, unpack};
 use crate::deliver::environment::Environment;
 
 /// Files that are fetched at the same time.
@@ -154,6 +155,17 @@ impl Held {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps a file that is whole in the folder, and holds on to it.
+    fn keep(&self, item: &Item, file: NamedTempFile, sha256: String) -> Result<(PathBuf, String)> {
+        // Without an identity it is found by its digest only.
+        let origin = item.identity.as_deref().map_or_else(|| sha256.clone(), origin);
+        let kept = self.folder.keep(file, &origin, &sha256, Content::Fetched);
+        let (name, _) = kept.with_context(|| self.folder.cannot_be_written())?;
+        self.names().insert(name.clone());
+        let link = self.take(&name)?.context("another program removed it as soon as it was here; run again")?;
+        Ok((link, sha256))
+    }
+
     /// Holds on to a file of the folder that is whole; one that is not is removed.
     fn take(&self, name: &str) -> Result<Option<PathBuf>> {
         let link = self.links.path().join(name);
@@ -281,7 +293,7 @@ impl World {
             let agree = item.sha256.as_ref().is_none_or(|sha256| sha256 == pin);
             ensure!(agree, "it is pinned to another SHA-256 than the one it has now; correct the pin, or name another");
             item.sha256 = Some(pin.clone());
-            if let Place::There(_) = item.place {
+            if !matches!(item.place, Place::Here(_)) {
                 // The same whether it is fetched or not, so that records are.
                 (item.name, item.identity) = (written.shown.clone(), Some(format!("sha256:{pin}")));
                 item.version = Version::default();
@@ -313,14 +325,12 @@ impl World {
     }
 
     async fn here(&self, item: Item, limits: &Limits) -> Result<One> {
-        let remote = match &item.place {
-            Place::Here(file) => return local(&item, file),
-            Place::There(remote) => remote.as_ref(),
-        };
-        let (file, sha256) = match self.kept(&item)? {
-            Some(kept) => kept,
-            None => {
-                let fetched = self.fetch(&item, remote, limits).await;
+        let (file, sha256) = match (self.kept(&item)?, &item.place) {
+            (_, Place::Here(file)) => return local(&item, file),
+            (Some(kept), _) => kept,
+            (None, Place::Packed(archive)) => self.unpack(&item, archive, limits).await?,
+            (None, Place::There(remote)) => {
+                let fetched = self.fetch(&item, remote.as_ref(), limits).await;
                 fetched.with_context(|| format!("`{}` cannot be fetched", item.name))?
             }
         };
@@ -342,13 +352,35 @@ impl World {
         let held = self.shelf.held()?;
         let mut file = held.folder.unfinished().with_context(|| held.folder.cannot_be_written())?;
         let sha256 = fetch::fetch(item, remote, file.as_file_mut(), limits, &self.transfers).await?;
-        // Without an identity it is found by its digest only.
-        let origin = item.identity.as_deref().map_or_else(|| sha256.clone(), origin);
-        let kept = held.folder.keep(file, &origin, &sha256, Content::Fetched);
-        let (name, _) = kept.with_context(|| held.folder.cannot_be_written())?;
-        held.names().insert(name.clone());
-        let link = held.take(&name)?.context("another program removed it as soon as it was here; run again")?;
-        Ok((link, sha256))
+        held.keep(item, file, sha256)
+    }
+
+    /// Unpacks a file of an archive, which is fetched and verified first.
+    async fn unpack(&self, item: &Item, archive: &Archive, limits: &Limits) -> Result<(PathBuf, String)> {
+        let held = self.shelf.held()?;
+        let (packed, remote) = match &archive.item.place {
+            Place::There(remote) => (&archive.item, remote),
+            _ => bail!("`{}` is in an archive that is not elsewhere", item.name),
+        };
+        let packed_file = match self.kept(packed)? {
+            Some((file, _)) => file,
+            None => {
+                let fetched = self.fetch(packed, remote.as_ref(), limits).await;
+                fetched.with_context(|| format!("`{}` cannot be fetched", packed.name))?.0
+            }
+        };
+        let (opened, mut file) = (File::open(packed_file)?, held.folder.unfinished()?);
+        let mut to = file.as_file_mut().try_clone()?;
+        let (name, most) = (archive.file.clone(), limits.bytes);
+        let unpacked = spawn_blocking(move || unpack::unpack(opened, name.as_deref(), &mut to, most)).await?;
+        let sha256 = unpacked.with_context(|| format!("`{}` cannot be unpacked", item.name))?;
+        if let Some(expected) = &item.sha256 {
+            ensure!(
+                sha256 == *expected,
+                "its SHA-256 is {sha256} and it is pinned to {expected}; correct the pin, or name another"
+            );
+        }
+        held.keep(item, file, sha256)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use tokio::time::timeout;
 
-use super::{NOTHING_JUDGED, error_text, interrupted, processors, say};
+use super::{NOTHING_JUDGED, error_text, interrupted, processors, say, say_of_program};
 use crate::deliver::check_run::{CheckRun, Conclusion};
 use crate::deliver::environment::Environment;
 use crate::deliver::event::{Event, Trigger};
@@ -20,6 +20,7 @@ use crate::engine::session::Settings;
 use crate::engine::{Cache, MOST_BYTES, Progress};
 use crate::gate::{self, Case, Options};
 use crate::report::{Report, render};
+use crate::score::program::Programs;
 use crate::spec::Spec;
 use message::of_error;
 
@@ -34,6 +35,7 @@ struct Step<'s> {
     workspace: Workspace,
     desk: Desk<'s>,
     cache: Option<Arc<Cache>>,
+    programs: Programs,
     started: Instant,
 }
 
@@ -70,8 +72,9 @@ async fn step(publish: Option<PathBuf>) -> Result<u8> {
     let workspace = Workspace::enter(&environment, &inputs.spec)?;
     let desk = Desk::new(&environment, &inputs, say);
     let cache = inputs.cache.as_deref().map(|folder| Cache::open(folder, MOST_BYTES)).transpose()?.map(Arc::new);
-    let started = Instant::now();
-    let step = Step { environment: &environment, event: &event, inputs: &inputs, workspace, desk, cache, started };
+    let programs = if inputs.allow_process { Programs::allowed(say_of_program) } else { Programs::default() };
+    let (environment, event, inputs, started) = (&environment, &event, &inputs, Instant::now());
+    let step = Step { environment, event, inputs, workspace, desk, cache, programs, started };
     let code = match (&inputs.publish, idle) {
         (Some(folder), _) => publish::record(&step, folder).await?,
         (None, Some(why)) => step.nothing(&why),
@@ -177,7 +180,8 @@ impl Step<'_> {
         let Inputs { candidate, baseline, threads, memory, .. } = self.inputs.clone();
         let session = Settings { memory, ..Settings::threads(threads.unwrap_or_else(processors)) };
         let cache = self.cache.clone();
-        let options = Options { suite: Some(suite.to_owned()), candidate, baseline, session, cluster: None, cache };
+        let (suite, programs) = (Some(suite.to_owned()), self.programs.clone());
+        let options = Options { suite, candidate, baseline, session, cluster: None, cache, programs };
         let handle = tokio::runtime::Handle::current();
         // On a thread of its own, so that a signal is heard while files are read.
         let judging = tokio::task::spawn_blocking(move || {
@@ -222,6 +226,7 @@ impl Step<'_> {
     }
 
     async fn cancelled(&self, subject: &Subject, check: Option<CheckRun>, code: u8) -> Result<u8> {
+        self.programs.end();
         let message = message::note(Some(&subject.gate), "cancelled", "the run was cancelled", Conclusion::Cancelled)?;
         // What does not arrive in time is not worth being killed for.
         let _ = timeout(GRACE, self.tell(subject, check, &message)).await;

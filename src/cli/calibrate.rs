@@ -37,7 +37,7 @@ pub(super) fn calibrate(arguments: &Arguments) -> Result<ExitCode> {
         (_, 0) => progress::scored(&shown.scoring),
         (judged, expected) => progress::judged(judged, expected),
     };
-    let calibration = match wait(options.run.session.threads, progress, calibrate::run(spec, &options, &advance))? {
+    let calibration = match wait(&options.run, progress, calibrate::run(spec, &options, &advance))? {
         Ok(calibration) => calibration,
         Err(cancelled) => return Ok(cancelled),
     };

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use super::{block_on, print, processors};
 use crate::engine::cluster::{self, Address, Executor};
+use crate::score::program::Programs;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -48,7 +49,7 @@ pub(super) fn cluster(command: Command) -> Result<ExitCode> {
 }
 
 fn schedule(listen: SocketAddr) -> Result<ExitCode> {
-    let done = block_on(processors(), async {
+    let done = block_on(processors(), &Programs::default(), async {
         let listener = TcpListener::bind(listen).await.with_context(|| format!("`{listen}` cannot be listened on"))?;
         say(&format!("the scheduler listens on {}\n", listener.local_addr()?));
         cluster::schedule(listener).await

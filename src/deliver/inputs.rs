@@ -29,6 +29,8 @@ pub struct Inputs {
     pub memory: Option<Memory>,
     /// The folder of the scores that are kept from run to run.
     pub cache: Option<PathBuf>,
+    /// Whether the spec may start programs.
+    pub allow_process: bool,
     /// The folder of the reports.
     pub out: PathBuf,
     /// The token.
@@ -83,6 +85,7 @@ impl Inputs {
             threads,
             memory,
             cache: cache.map(PathBuf::from),
+            allow_process: environment.flag("allow_process", false)?,
             out: environment.input("out").unwrap_or(".modelgate").into(),
             token: environment.token().map(str::to_owned),
             check: environment.flag("check", true)?,

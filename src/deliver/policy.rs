@@ -220,7 +220,7 @@ fn unjudged(spec: Spec, commit: String, of_base: BaseSpec) -> Result<Judging> {
 fn reach_of_candidate(base: &Spec, head: &Spec) -> Result<Reach> {
     let workspace = std::env::current_dir()?;
     let allowed = base.written.policy.allowed_hosts.clone();
-    Ok(match head.written.candidate.source() == base.written.candidate.source() {
+    Ok(match head.written.candidate.sources() == base.written.candidate.sources() {
         true => Reach::Agreed { workspace },
         false => Reach::Named { workspace, allowed },
     })

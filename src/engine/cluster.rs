@@ -43,8 +43,8 @@ use tonic::{Code, Request, Status};
 
 use super::functions::{Key, Models, Noise, Output, Progress, Score, Uniform};
 use super::udaf;
+use crate::score::Bound;
 use crate::score::definition::Definition;
-use crate::score::onnx::Binding;
 use crate::target::Side;
 
 /// The version that all roles must share.
@@ -308,17 +308,17 @@ fn functions() -> Vec<ScalarUDF> {
 /// Models that plans define, the last ones used kept open.
 #[derive(Debug, Default)]
 struct Named {
-    open: Mutex<VecDeque<(String, Arc<Binding>)>>,
+    open: Mutex<VecDeque<(String, Arc<dyn Bound>)>>,
 }
 
 impl Models for Named {
-    fn find(&self, definition: &str) -> Result<Arc<Binding>> {
+    fn find(&self, definition: &str) -> Result<Arc<dyn Bound>> {
         // Held while a model is opened, so that tasks that begin at once do not each open it.
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, binding)) = open.iter().find(|(known, _)| known == definition) {
             return Ok(Arc::clone(binding));
         }
-        let binding = Arc::new(Definition::parse(definition)?.open()?);
+        let binding: Arc<dyn Bound> = Arc::new(Definition::parse(definition)?.open()?);
         open.push_front((definition.to_owned(), Arc::clone(&binding)));
         open.truncate(OPEN_MODELS);
         Ok(binding)

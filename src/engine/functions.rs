@@ -14,8 +14,8 @@ use datafusion::logical_expr::{
 };
 
 use crate::artifact::fetch::Transfers;
+use crate::score::Bound;
 use crate::score::definition::Definition;
-use crate::score::onnx::Binding;
 use crate::stats::random;
 use crate::target::Side;
 
@@ -50,15 +50,15 @@ impl Progress {
 /// Where the functions of scores have their models from.
 pub(super) trait Models: Debug + Send + Sync {
     /// The model of a definition.
-    fn find(&self, definition: &str) -> anyhow::Result<Arc<Binding>>;
+    fn find(&self, definition: &str) -> anyhow::Result<Arc<dyn Bound>>;
 }
 
 /// The model that a run has opened.
 #[derive(Debug)]
-pub(super) struct Opened(pub(super) Arc<Binding>);
+pub(super) struct Opened(pub(super) Arc<dyn Bound>);
 
 impl Models for Opened {
-    fn find(&self, _: &str) -> anyhow::Result<Arc<Binding>> {
+    fn find(&self, _: &str) -> anyhow::Result<Arc<dyn Bound>> {
         Ok(Arc::clone(&self.0))
     }
 }

@@ -8,8 +8,8 @@ use datafusion::logical_expr::ident;
 
 use super::session::{self, Settings};
 use crate::plan::{Ask, Input, Plan};
-use crate::score::onnx::stability::{self, Unstable};
-use crate::score::{OnnxModel, Scorer};
+use crate::score::Live;
+use crate::score::stability::{self, Unstable};
 use crate::target::{Dataset, Side, Target};
 
 /// What differs, of the models that a run has scored.
@@ -19,9 +19,9 @@ use crate::target::{Dataset, Side, Target};
 pub async fn unstable(target: &Target, plan: &Plan<'_>) -> Result<BTreeMap<Side, Unstable>> {
     let mut found = BTreeMap::new();
     for side in [Side::Baseline, Side::Candidate] {
-        let Some(Scorer::Onnx(onnx)) = target.judged(side).map(|judged| &judged.scorer) else { continue };
+        let Some(live) = target.judged(side).and_then(|judged| judged.scorer.live()) else { continue };
         let Some(dataset) = scored(plan, side) else { continue };
-        let looked = look(target, onnx, target.dataset(dataset)?).await;
+        let looked = look(target, live, target.dataset(dataset)?).await;
         let looked = looked.with_context(|| format!("the {side} cannot score rows of `{dataset}` again"))?;
         found.extend(looked.map(|unstable| (side, unstable)));
     }
@@ -39,13 +39,13 @@ fn scored<'p>(plan: &'p Plan<'_>, side: Side) -> Option<&'p str> {
 }
 
 /// Reads the first rows on one thread, so that they are the same ones in every run.
-async fn look(target: &Target, onnx: &OnnxModel, dataset: &Dataset) -> Result<Option<Unstable>> {
+async fn look(target: &Target, live: &dyn Live, dataset: &Dataset) -> Result<Option<Unstable>> {
     let written = &target.spec.written;
-    let model = onnx.bind(&written.model, &written.columns.features, &dataset.schema)?;
+    let (model, _) = live.tie(&written.model, &written.columns.features, &dataset.schema)?;
     let columns = model.columns().iter().map(ident).collect::<Vec<_>>();
     let rows = session::read(&session::open(&Settings::default()), &dataset.files).await?.select(columns)?;
     let batches = rows.limit(0, Some(stability::ROWS))?.collect().await?;
     let Some(first) = batches.first() else { return Ok(None) };
     let rows = concat_batches(&first.schema(), &batches)?;
-    stability::look(&model, rows.columns(), rows.num_rows())
+    stability::look(model.as_ref(), rows.columns(), rows.num_rows())
 }

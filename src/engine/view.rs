@@ -17,8 +17,7 @@ use super::condition;
 use super::functions::{Key, Noise as NoiseFunction, Opened, Output, Progress, Quantile, Score, Uniform};
 use super::session;
 use crate::plan::{DECISION, Input, Noise, SCORE, Window};
-use crate::score::definition::Definition;
-use crate::score::{OnnxModel, Predictions, Resampled, Scorer};
+use crate::score::{Live, Predictions, Resampled, Scorer};
 use crate::spec::written::{Columns, Model, Task};
 use crate::stats::random;
 use crate::target::{Dataset, Side, Target};
@@ -165,32 +164,32 @@ impl<'t> View<'t> {
             }
             Scorer::Predictions(_) => number(ident(joined_score(side, output))),
             Scorer::Onnx(onnx) => self.live_score(side, onnx, noise, output)?,
+            Scorer::Process(process) => self.live_score(side, process, noise, output)?,
             Scorer::Resampled(resampled) => self::resampled(resampled)?,
         })
     }
 
     /// The outputs of a model are parts of one expression, which the engine computes once for all of them.
-    fn live_score(&self, side: Side, onnx: &OnnxModel, noise: Option<&Noise>, output: usize) -> Result<Expr> {
+    fn live_score(&self, side: Side, live: &dyn Live, noise: Option<&Noise>, output: usize) -> Result<Expr> {
         let (scores, outputs) = match self.held.find(side, noise) {
             Some(scores) => scores.function(),
             None => {
                 if output == 0 {
                     self.progress.expect(self.dataset.rows);
                 }
-                self.outputs(side, onnx, noise)?
+                self.outputs(side, live, noise)?
             }
         };
         Ok(if outputs == 1 { scores } else { Output::function().call(vec![scores, lit(output as u64)]) })
     }
 
     /// All outputs of a model, and how many they are.
-    pub(super) fn outputs(&self, side: Side, onnx: &OnnxModel, noise: Option<&Noise>) -> Result<(Expr, usize)> {
-        let binding = onnx.bind(self.model(), &self.columns().features, &self.dataset.schema)?;
-        let outputs = binding.outputs();
-        let definition = Definition::new(onnx, &binding).text()?;
-        let features = binding.columns().iter().map(|column| self.feature(column, noise));
-        let arguments = features.chain([Ok(lit(definition))]).collect::<Result<_>>()?;
-        let function = Score::function(side, Arc::new(Opened(Arc::new(binding))), Arc::clone(&self.progress));
+    pub(super) fn outputs(&self, side: Side, live: &dyn Live, noise: Option<&Noise>) -> Result<(Expr, usize)> {
+        let (bound, definition) = live.tie(self.model(), &self.columns().features, &self.dataset.schema)?;
+        let outputs = bound.outputs();
+        let features = bound.columns().iter().map(|column| self.feature(column, noise));
+        let arguments = features.chain([definition.text().map(lit)]).collect::<Result<_>>()?;
+        let function = Score::function(side, Arc::new(Opened(bound)), Arc::clone(&self.progress));
         Ok((function.call(arguments), outputs))
     }
 

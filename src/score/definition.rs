@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::OnnxModel;
@@ -11,13 +11,24 @@ use crate::artifact::path;
 
 /// What a bound model is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Definition {
-    /// Its file, at the same path on every machine.
-    file: PathBuf,
-    /// The digest that the file must have.
-    sha256: String,
-    /// How it is fed and read.
-    layout: Layout,
+#[serde(untagged)]
+pub enum Definition {
+    /// A model in a file, which any machine can score.
+    File {
+        /// Its file, at the same path on every machine.
+        file: PathBuf,
+        /// The digest that the file must have.
+        sha256: String,
+        /// How it is fed and read.
+        layout: Layout,
+    },
+    /// A model that the run itself scores, and no other process.
+    Own {
+        /// What it is called.
+        own: String,
+        /// How many scores a row has.
+        outputs: usize,
+    },
 }
 
 impl Definition {
@@ -25,7 +36,7 @@ impl Definition {
     #[must_use]
     pub fn new(model: &OnnxModel, binding: &Binding) -> Self {
         let OnnxModel { file, sha256, .. } = model.clone();
-        Self { file, sha256, layout: binding.layout().clone() }
+        Self::File { file, sha256, layout: binding.layout().clone() }
     }
 
     /// Reads a definition.
@@ -41,21 +52,27 @@ impl Definition {
     /// # Errors
     /// When the path of the file is not in UTF-8.
     pub fn text(&self) -> Result<String> {
-        serde_json::to_string(self).with_context(|| format!("`{}` is no path in UTF-8", self.file.display()))
+        serde_json::to_string(self).context("the path of the model is not in UTF-8")
     }
 
     /// How many scores a row has.
     #[must_use]
     pub fn outputs(&self) -> usize {
-        self.layout.outputs()
+        match self {
+            Self::File { layout, .. } => layout.outputs(),
+            Self::Own { outputs, .. } => *outputs,
+        }
     }
 
     /// Opens the model.
     ///
     /// # Errors
-    /// When its file is not there, is not the one that was bound, or is no model.
+    /// When its file is not there, is not the one that was bound, or is no model, and when only the run itself can score it.
     pub fn open(self) -> Result<Binding> {
-        let Self { file, sha256, layout } = self;
+        let (file, sha256, layout) = match self {
+            Self::File { file, sha256, layout } => (file, sha256, layout),
+            Self::Own { own, .. } => bail!("`{own}` scores on the machine of the run only: run without `--cluster`"),
+        };
         let shown = file.display();
         let bytes = std::fs::read(&file).with_context(|| {
             format!(

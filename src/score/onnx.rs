@@ -23,7 +23,6 @@ pub mod output;
 pub mod proto;
 pub mod runtime;
 pub mod signature;
-pub mod stability;
 pub mod tensor;
 
 pub use binding::{Binding, Columns, Layout, Mapping, Positive, Task};

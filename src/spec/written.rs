@@ -191,6 +191,8 @@ pub enum Tier {
 pub enum Scorer {
     /// An ONNX model, scored in process.
     Onnx(OnnxScorer),
+    /// A program of any language, fed with batches of rows. Only where the run allows it.
+    Process(ProcessScorer),
     /// Scores that are already a column of every dataset.
     Column(ColumnScorer),
     /// Scores that are already columns of every dataset, one for each class (multiclass models).
@@ -200,13 +202,16 @@ pub enum Scorer {
 }
 
 impl Scorer {
-    /// The source of the file that holds the model or its scores, with the key that names it.
+    /// The sources of the files that hold the model or its scores, with the keys that name them.
     #[must_use]
-    pub fn source(&self) -> Option<(&'static str, &String)> {
+    pub fn sources(&self) -> Vec<(Vec<&str>, &String)> {
         match self {
-            Self::Onnx(scorer) => Some(("onnx", &scorer.onnx)),
-            Self::Predictions(scorer) => Some(("predictions", &scorer.predictions)),
-            Self::Column(_) | Self::Columns(_) => None,
+            Self::Onnx(scorer) => vec![(vec!["onnx"], &scorer.onnx)],
+            Self::Predictions(scorer) => vec![(vec!["predictions"], &scorer.predictions)],
+            Self::Process(scorer) => {
+                scorer.files.iter().map(|(name, source)| (vec!["files", name.as_str()], source)).collect()
+            }
+            Self::Column(_) | Self::Columns(_) => Vec::new(),
         }
     }
 
@@ -313,6 +318,46 @@ pub struct OnnxScorer {
     /// Which column feeds which model input, where the names differ: `input: column`, or a list of columns for a matrix.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, onnx::Columns>,
+}
+
+/// A program that scores rows: it is started once, reads them from its standard input as an Arrow IPC stream, and answers each
+/// batch with one of scores on its standard output. A spec alone starts none: `--allow-process`, or the input `allow_process` of
+/// the action, must allow it.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "process")]
+pub struct ProcessScorer {
+    /// The program and its arguments, word by word, without a shell: `[python3, score.py, "{model}"]`. It works in the folder of
+    /// the spec; `{NAME}` is the path of the file `NAME` of `files`.
+    #[schemars(extend("minItems" = 1))]
+    pub process: Vec<String>,
+    /// The files that the command names as `{NAME}`, each a path or another source.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-noun" = "file"))]
+    pub files: BTreeMap<String, String>,
+    /// Variables of its environment, as they are. Of that of the run it has PATH, HOME, LANG, LC_ALL, TZ, TMPDIR,
+    /// LD_LIBRARY_PATH and VIRTUAL_ENV, and no other.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-noun" = "variable"))]
+    pub environment: BTreeMap<String, String>,
+    /// The seconds that an answer may take; the first one includes the start.
+    #[serde(default = "default_seconds")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub seconds: u64,
+    /// The most memory that it may address, in MiB.
+    #[serde(default = "default_memory_mib")]
+    #[schemars(range(min = 1, max = 16_777_216))]
+    pub memory_mib: u64,
+}
+
+/// Patience for a model that has much to import, and not for one that hangs.
+fn default_seconds() -> u64 {
+    120
+}
+
+/// What libraries for models address is a multiple of what they use.
+fn default_memory_mib() -> u64 {
+    16 << 10
 }
 
 /// Scores that are already a column of every dataset.

@@ -10,7 +10,8 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
 use modelgate::artifact::reach::Reach;
 use modelgate::artifact::world::World;
-use modelgate::score::{Judged, Scorer as Opened};
+use modelgate::score::program::Programs;
+use modelgate::score::{Bound as _, Judged, Scorer as Opened};
 use modelgate::spec::Spec;
 use modelgate::spec::written::Scorer;
 use parquet::arrow::ArrowWriter;
@@ -681,7 +682,8 @@ fn features_need_two_datasets_that_have_them() {
 fn example_scores(spec: &Spec, model: &str, batch: &RecordBatch) -> ArrayRef {
     let given = Scorer::given(&format!("models/{model}.onnx"));
     let world = World::new(&example(), Reach::Own, &Arc::default(), &Arc::default());
-    let opened = tokio::runtime::Runtime::new().unwrap().block_on(Judged::open(&world, &given)).unwrap();
+    let opened =
+        tokio::runtime::Runtime::new().unwrap().block_on(Judged::open(&world, &Programs::default(), &given)).unwrap();
     let Judged { scorer: Opened::Onnx(onnx), .. } = opened else { unreachable!() };
     let binding = onnx.bind(&spec.written.model, &spec.written.columns.features, &batch.schema()).unwrap();
     let columns: Vec<ArrayRef> = binding.columns().iter().map(|name| batch[name.as_str()].clone()).collect();

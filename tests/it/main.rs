@@ -19,6 +19,7 @@ mod laws;
 mod memory;
 mod multiclass;
 mod onnx;
+mod process;
 mod scored;
 mod services;
 mod slices;

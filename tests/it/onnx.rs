@@ -10,9 +10,9 @@ use arrow::array::{BooleanArray, Decimal128Array, Int16Array, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use modelgate::artifact::path::{sha256, sha256_of_bytes};
-use modelgate::score::OnnxModel;
 use modelgate::score::definition::Definition;
-use modelgate::score::onnx::{Binding, Columns, Mapping, Onnx, Positive, Task, stability};
+use modelgate::score::onnx::{Binding, Columns, Mapping, Onnx, Positive, Task};
+use modelgate::score::{Bound as _, OnnxModel, stability};
 use serde_json::Value;
 use tempfile::TempDir;
 

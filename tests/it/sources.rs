@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use server::{Asked, Reply, Server};
 
+mod actions;
 mod first;
 mod gate;
 mod git;

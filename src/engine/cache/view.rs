@@ -48,6 +48,8 @@ pub(super) fn asked<'i>(
             continue;
         }
         let Some(judged) = target.judged(*side) else { continue };
+        // Of an ONNX model everything is known that its scores follow from. What a program reads beside its command is not,
+        // and what stands behind an address still less: of those nothing is kept.
         let (Scorer::Onnx(onnx), Some(model)) = (&judged.scorer, &judged.sha256) else { continue };
         let identity = identity(target, dataset, model, onnx, noise.as_ref())?;
         let digest = path::sha256_of_bytes(identity.as_bytes());

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use arrow::array::{Array, ArrayRef, Float64Array};
+use arrow::array::{ArrayRef, Float64Array};
 use arrow::datatypes::{DataType, Field};
 use ort::session::SessionInputValue;
 use schemars::JsonSchema;
@@ -16,6 +16,7 @@ use super::Onnx;
 use super::output::Reading;
 use super::signature::{ElementKind, Form, ValueInfo, Width};
 use super::tensor::{Column, accepts, tensor};
+use crate::score::{Bound, ensure_fed};
 
 /// What the scores mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,45 +130,10 @@ impl Binding {
         Ok(Self { layout, onnx })
     }
 
-    /// The columns to feed, each once, in the order in which [`Self::score`] takes them.
-    #[must_use]
-    pub fn columns(&self) -> &[String] {
-        &self.layout.columns
-    }
-
     /// The binding without its model.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
-    }
-
-    /// How many scores a row has: the classes of a multiclass task, else 1.
-    #[must_use]
-    pub fn outputs(&self) -> usize {
-        self.layout.outputs()
-    }
-
-    /// Scores `rows` rows: for each output one value per row without nulls; NaN and infinities are what the model gave.
-    ///
-    /// # Errors
-    /// When the columns are not those of [`Self::columns`] in number, length or type, hold values that the model
-    /// has no form for, or when the model fails or does not give one score per row.
-    pub fn score(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<Float64Array>> {
-        ensure!(
-            columns.len() == self.layout.columns.len(),
-            "{} columns given to a model of {}",
-            columns.len(),
-            self.layout.columns.len()
-        );
-        for (name, column) in self.layout.columns.iter().zip(columns) {
-            ensure!(column.len() == rows, "column `{name}` has {} values for {rows} rows", column.len());
-        }
-        if rows == 0 {
-            return Ok(vec![Float64Array::from(Vec::<f64>::new()); self.outputs()]);
-        }
-        let inputs =
-            self.layout.feeds.iter().map(|feed| self.input(feed, columns, rows)).collect::<Result<Vec<_>>>()?;
-        self.onnx.run(inputs, &self.layout.reading.output, |value| self.layout.reading.read(value, rows))
     }
 
     fn input<'a>(
@@ -183,6 +149,26 @@ impl Binding {
             check_type(&feed.input, &feed.kind, column.name, column.values.data_type())?;
         }
         Ok((feed.input.as_str().into(), tensor(&feed.kind, feed.flat, rows, &fed)?.into()))
+    }
+}
+
+impl Bound for Binding {
+    fn columns(&self) -> &[String] {
+        &self.layout.columns
+    }
+
+    fn outputs(&self) -> usize {
+        self.layout.outputs()
+    }
+
+    fn score(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<Float64Array>> {
+        ensure_fed(self.columns(), columns, rows)?;
+        if rows == 0 {
+            return Ok(vec![Float64Array::from(Vec::<f64>::new()); self.outputs()]);
+        }
+        let inputs =
+            self.layout.feeds.iter().map(|feed| self.input(feed, columns, rows)).collect::<Result<Vec<_>>>()?;
+        self.onnx.run(inputs, &self.layout.reading.output, |value| self.layout.reading.read(value, rows))
     }
 }
 

@@ -162,7 +162,7 @@ fn what_is_not_there_and_what_is_a_program_is_told() {
     for (source, tells) in [
         ("models:/delays@challenger", ["does not say which version", "`challenger`; set this alias"]),
         ("models:/delays/9", ["no version 9 of the model `delays`", "404"]),
-        ("models:/plain/1", ["`python_function`, `sklearn` and not `onnx`", "mlflow models serve"]),
+        ("models:/plain/1", ["`python_function`, `sklearn` and not `onnx`", "mlflow.onnx.log_model"]),
         ("models:/hostile/1", ["`../m-1/model.onnx`", "not within the model"]),
         ("models:/hostile/2", ["1/../../secret", "leads elsewhere"]),
         ("models:/hostile/3", ["ftp://models.acme.com/m", "serve artifacts through the tracking server"]),

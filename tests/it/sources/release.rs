@@ -8,9 +8,9 @@ use tempfile::TempDir;
 
 use super::{Asked, Reply, Server, sha256};
 
-const TOKEN: &str = "ghs_secret";
+pub(super) const TOKEN: &str = "ghs_secret";
 
-const SPEC: &str = "version: 1
+pub(super) const SPEC: &str = "version: 1
 model: { name: toy, task: binary }
 candidate: { onnx: 'SOURCE' }
 columns: { id: id, label: label }

@@ -1,14 +1,15 @@
 //! Whether a model gives a row the same score in any batch.
 //!
-//! What can make scores depend on batches is settled where it can be: one thread, whole vectors ([`super::tensor::fed_rows`]).
-//! A model may still do so by itself, as one that compares a row with the others of its batch. Then no record of it can be
-//! made again to the byte, and the record has to say so.
+//! What can make scores depend on batches is settled where it can be: for ONNX one thread, whole vectors
+//! ([`super::onnx::tensor::fed_rows`]). A model may still do so by itself, as one that compares a row with the others of its
+//! batch, and a program or a server may compute in any way. Then no record of it can be made again to the byte, and the
+//! record has to say so.
 
 use anyhow::Result;
 use arrow::array::{Array as _, ArrayRef};
 use serde::{Deserialize, Serialize};
 
-use super::Binding;
+use super::Bound;
 
 /// How many rows are scored twice: enough for every kernel to meet whole vectors and what is left over, and few beside what
 /// a run scores.
@@ -35,8 +36,8 @@ pub struct Unstable {
 /// Scores rows twice, in batches of other sizes, and says what differs: nothing, if all bits are the same.
 ///
 /// # Errors
-/// As [`Binding::score`].
-pub fn look(model: &Binding, columns: &[ArrayRef], rows: usize) -> Result<Option<Unstable>> {
+/// As [`Bound::score`].
+pub fn look(model: &dyn Bound, columns: &[ArrayRef], rows: usize) -> Result<Option<Unstable>> {
     let whole = model.score(columns, rows)?;
     let (mut differing, mut largest) = (0, None);
     let mut first = 0;
