@@ -32,7 +32,7 @@ demo: build $(RUNTIME) ## judge the flight-delay example and three candidates
 test: $(RUNTIME) $(NODE) ## everything that proves that it works
 	tests/github/install.sh
 	node tests/github/events.mjs $(EVENTS)
-	tests/services/install.sh $(SERVICES)
+	tests/tools/environments.sh tests/services/requirements $(SERVICES)
 	@rm -f $(REQUESTS)
 	ORT_DYLIB_PATH=$(LIBRARY) MODELGATE_EVENTS=$(EVENTS) MODELGATE_REQUESTS=$(REQUESTS) MODELGATE_SERVICES=$(SERVICES) \
 	  $(CARGO) test --locked

@@ -22,7 +22,8 @@ AGREEMENT = 1e-9
 
 def main() -> None:
     bench = arguments()
-    subprocess.run([HERE / "peers" / "install.sh", bench.folder / "environments"], check=True)
+    install = HERE.parent / "tests" / "tools" / "environments.sh"
+    subprocess.run([install, HERE / "peers" / "requirements", bench.folder / "environments"], check=True)
     for folder in ("said", "out"):
         (bench.folder / folder).mkdir(exist_ok=True)
     forget_older_data(bench.folder / "data")

@@ -1,11 +1,10 @@
 #!/bin/sh
-# Gives each of the requirements a virtual environment of its own: install.sh FOLDER, and only what has changed. The tests
-# start from it the servers that teams keep models and data on.
+# Gives each list of requirements in a folder a virtual environment of its own, and only what has changed:
+# environments.sh REQUIREMENTS FOLDER. PYTHON names another than python3, for lists that are older than it.
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd)
-for requirements in "$here"/requirements/*.txt; do
-    environment=$1/$(basename "$requirements" .txt)
+for requirements in "$1"/*.txt; do
+    environment=$2/$(basename "$requirements" .txt)
     if cmp -s "$requirements" "$environment/installed.txt"; then
         continue
     fi
