@@ -9,7 +9,6 @@ use super::github::Repository;
 use super::trouble::Absent;
 use super::world::World;
 use super::{Item, Kind, Malformed, Place, Source, Version, git, time, version};
-use crate::deliver::environment::Environment;
 use crate::deliver::github::segment;
 use crate::deliver::github::trouble::Trouble;
 
@@ -91,14 +90,14 @@ impl Release {
 
     async fn meant(&self, world: &World, repository: &Repository) -> Result<Meant> {
         match self.tag.as_str() {
-            "previous" => match git::tag_under_test(&world.folder)? {
+            "previous" => match git::tag_under_test(world)? {
                 Some(tag) => below(repository, &tag).await,
                 None => latest(repository).await,
             },
             "latest" => {
                 let meant = latest(repository).await?;
                 let tag = &meant.release.tag_name;
-                let is_itself = world.is_of_baseline && Environment::of_process().tag() == Some(tag);
+                let is_itself = world.is_of_baseline && world.environment.tag() == Some(tag);
                 ensure!(!is_itself, "the latest release is {tag}, which is under test; write `release:previous/...`");
                 Ok(meant)
             }

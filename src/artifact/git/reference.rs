@@ -10,7 +10,6 @@ use super::{commit, short, text_of};
 use crate::artifact::trouble::Absent;
 use crate::artifact::world::World;
 use crate::artifact::{Malformed, version};
-use crate::deliver::environment::Environment;
 use crate::deliver::event::Event;
 use crate::deliver::github::segment;
 
@@ -97,7 +96,7 @@ impl Reference {
         match self {
             Self::Named(name) => Ok(Meant { name: name.clone(), ..Meant::default() }),
             Self::Base => {
-                let Ends { base, rule, .. } = ends(&world.folder)?;
+                let Ends { base, rule, .. } = ends(world)?;
                 Ok(Meant { name: base, title: None, rule: Some(rule) })
             }
             Self::MergeBase => merge_base(world).await,
@@ -107,15 +106,15 @@ impl Reference {
 }
 
 /// The two ends of what is under test.
-fn ends(folder: &Path) -> Result<Ends> {
-    let environment = Environment::of_process();
+fn ends(world: &World) -> Result<Ends> {
+    let (folder, environment) = (&world.folder, &world.environment);
     if environment.get("GITHUB_EVENT_NAME").is_none() {
         let branch = DEFAULT_BRANCHES.into_iter().find_map(|name| Some((name, commit(folder, name)?)));
         let (name, base) = branch.context("the checkout has no default branch; name the branch itself")?;
         let head = commit(folder, "HEAD").context("the checkout has no commit")?;
         return Ok(Ends { base, head, rule: format!("default branch ({name})") });
     }
-    let (event, _) = Event::read(&environment)?;
+    let (event, _) = Event::read(environment)?;
     let Event { name, head, base, .. } = event;
     let Some(base) = base else {
         bail!("`{name}` has no base here; name the branch itself, or on a tag `previous-tag`")
@@ -129,7 +128,7 @@ fn is_shallow(folder: &Path) -> bool {
 }
 
 async fn merge_base(world: &World) -> Result<Meant> {
-    let Ends { base, head, rule } = ends(&world.folder)?;
+    let Ends { base, head, rule } = ends(world)?;
     let rule = Some(format!("merge base of {} and {}, the {rule}", short(&head), short(&base)));
     let has = |commit: &str| super::commit(&world.folder, commit).is_some();
     if !is_shallow(&world.folder) && has(&base) && has(&head) {
@@ -148,7 +147,7 @@ async fn merge_base(world: &World) -> Result<Meant> {
 
 async fn previous_tag(world: &World) -> Result<Meant> {
     let folder = &world.folder;
-    let under_test = tag_under_test(folder)?;
+    let under_test = tag_under_test(world)?;
     let rule = match &under_test {
         Some(tag) => format!("tag with the highest version below {tag}"),
         None => "tag with the highest version".to_owned(),
@@ -162,7 +161,7 @@ async fn previous_tag(world: &World) -> Result<Meant> {
     let repository = match (world.repository().await, is_whole) {
         (Ok(repository), _) => repository,
         // There is nobody else to ask.
-        (Err(_), true) if Environment::of_process().get("GITHUB_REPOSITORY").is_none() => return Err(none().into()),
+        (Err(_), true) if world.environment.get("GITHUB_REPOSITORY").is_none() => return Err(none().into()),
         (Err(error), _) => {
             let remedy = "check out with `fetch-depth: 0`, or give the job `permissions: contents: read`";
             return Err(error.context(format!("the checkout may not have all tags; {remedy}")));
@@ -184,12 +183,12 @@ fn chosen<'t>(under_test: Option<&str>, tags: &'t [String]) -> Result<Option<&'t
 }
 
 /// The tag that the run is for: the one that the runner names, or on a terminal the one at `HEAD`.
-pub(in crate::artifact) fn tag_under_test(folder: &Path) -> Result<Option<String>> {
-    let environment = Environment::of_process();
+pub(in crate::artifact) fn tag_under_test(world: &World) -> Result<Option<String>> {
+    let environment = &world.environment;
     if environment.get("GITHUB_EVENT_NAME").is_some() || environment.tag().is_some() {
         return Ok(environment.tag().map(str::to_owned));
     }
-    version::highest(&tags(folder, &["--points-at", "HEAD"])).map(Option::<&String>::cloned)
+    version::highest(&tags(&world.folder, &["--points-at", "HEAD"])).map(Option::<&String>::cloned)
 }
 
 /// The tags of the checkout.
