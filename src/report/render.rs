@@ -175,5 +175,10 @@ fn environment() -> Environment<'static> {
         "refused.txt",
         "unstable.txt"
     );
+    // The same words on each surface, escaped for it.
+    for name in ["origin.txt", "origin.md", "origin.html"] {
+        let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/origin.jinja"));
+        environment.add_template(name, text).unwrap_or_else(|error| unreachable!("{name}: {error}"));
+    }
     environment
 }
