@@ -25,6 +25,7 @@ pub mod session;
 mod stability;
 mod summarise;
 mod table;
+mod together;
 mod udaf;
 mod view;
 mod waiting;

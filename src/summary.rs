@@ -28,6 +28,13 @@ pub trait Summary: Default + Clone + PartialEq + Debug + Send + Sync + 'static {
         one == other
     }
 
+    /// Whether merging takes no more time than taking in some tens of rows. Rows that are in a group of each of several
+    /// groupings are then taken in once, and merged into each.
+    #[must_use]
+    fn merges_at_once(_: &Self::Params) -> bool {
+        false
+    }
+
     /// The Arrow fields of the state, in the order of [`Summary::write`].
     fn fields() -> Fields;
 

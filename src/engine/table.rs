@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 pub(super) const MOST_GROUPS: usize = 10_000;
 
 /// The number of a row that is in no group.
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 
 /// The groups of one way of grouping.
 #[derive(Debug, Default)]
@@ -87,11 +87,6 @@ impl Table {
         let met = column.as_boolean_opt().context("a condition that is not true or false")?;
         let group = self.number(&[])?;
         Ok(met.iter().map(|met| if met == Some(true) { group } else { NONE }).collect())
-    }
-
-    /// The rows by group, in the order in which they come within each: a counting sort.
-    pub(super) fn parts(&self, numbers: &[u32]) -> Parts {
-        parts(numbers, self.groups.len())
     }
 
     /// The key of a group: the texts of its values as JSON, which no two groups have in common.
@@ -231,7 +226,8 @@ impl Column {
     }
 }
 
-fn parts(numbers: &[u32], groups: usize) -> Parts {
+/// Rows by the numbers of their groups, in the order in which they come within each: a counting sort.
+pub(super) fn parts(numbers: &[u32], groups: usize) -> Parts {
     let mut counts = vec![0_usize; groups];
     numbers.iter().filter(|number| **number != NONE).for_each(|&number| counts[number as usize] += 1);
     let mut start = 0;
@@ -272,7 +268,7 @@ mod tests {
     fn keys(table: &mut Table, columns: &[ArrayRef]) -> Vec<String> {
         let rows = columns[0].len();
         let numbers = table.numbers(columns, rows).unwrap();
-        let Parts { order, groups } = table.parts(&numbers);
+        let Parts { order, groups } = parts(&numbers, table.len());
         let order = order.map_or_else(|| (0..rows as u32).collect(), |order| order.values().to_vec());
         let mut keys = vec![String::new(); rows];
         for (group, start, count) in groups {
@@ -323,7 +319,7 @@ mod tests {
         let met = Arc::new(BooleanArray::from(vec![Some(false), Some(true), None, Some(true)])) as ArrayRef;
         let mut table = Table::new(0);
         let numbers = table.met(&met).unwrap();
-        let Parts { order, groups } = table.parts(&numbers);
+        let Parts { order, groups } = parts(&numbers, table.len());
         assert_eq!((order.unwrap().values().to_vec(), groups), (vec![1, 3], vec![(0, 0, 2)]));
     }
 

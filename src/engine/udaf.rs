@@ -1,7 +1,8 @@
 //! The one aggregate: all summaries that are asked of a dataset, by all groupings, in one pass over its rows.
 //!
 //! A grouping costs a look at its key columns and a gathering of the inputs, and each summary is fed the rows of a group at
-//! once. Where rows are also grouped by a column, what is asked of all rows is merged from the groups.
+//! once. Where rows are also grouped by a column, what is asked of all rows is merged from the groups; and a summary that
+//! merges at once is fed by several groupings together.
 //!
 //! The answer is the state: a list with an entry for each group and question, whatever the summaries are. So partial
 //! results, results that travel and the answer have one form. The aggregate has no state of its own: its questions travel
@@ -26,6 +27,7 @@ use datafusion::physical_expr::expressions::Literal;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Parts, Table};
+use super::together::{self, Together};
 use super::waiting::{Gathered, Waiting};
 use crate::summaries::{Frequencies, Moments, Presence, Quantiles, Ranks, Regions, Spread, Sums, Values, wire};
 use crate::summary::Summary;
@@ -184,7 +186,8 @@ impl Answering {
                 Keys::Columns(0) => {
                     let whole = Parts { order: None, groups: vec![(table.find("[]")?, 0, rows)] };
                     let inputs = inputs.iter().cloned().map(Some).collect::<Vec<_>>();
-                    self.feed(grouping, &whole, &inputs)?;
+                    let questions = self.fed[grouping].clone();
+                    self.feed(&questions, &Together::one(grouping, 1), &whole, &inputs)?;
                 }
                 Keys::Columns(_) => self.waiting.group(grouping, table.numbers(own, rows)?),
                 Keys::Condition => self.waiting.group(grouping, table.met(&own[0])?),
@@ -194,32 +197,57 @@ impl Answering {
         if self.waiting.is_full() { self.feed_waiting() } else { Ok(()) }
     }
 
-    /// Feeds the rows that wait.
+    /// Feeds the rows that wait: by each grouping, or by several together to summaries that merge at once.
     fn feed_waiting(&mut self) -> anyhow::Result<()> {
         let Gathered { inputs, numbers } = self.waiting.gather()?;
-        for (grouping, numbers) in numbers.iter().enumerate().filter(|(_, numbers)| !numbers.is_empty()) {
-            let parts = self.tables[grouping].parts(numbers);
-            self.feed(grouping, &parts, &inputs)?;
+        let rows = numbers.iter().map(Vec::len).max().unwrap_or(0);
+        let used = (0..numbers.len()).filter(|&grouping| !numbers[grouping].is_empty());
+        let groups = used.map(|grouping| (grouping, self.tables[grouping].len() as u32)).collect::<Vec<_>>();
+        let alone = groups.iter().map(|&(grouping, groups)| Together::one(grouping, groups));
+        for (together, is_quick) in
+            alone.map(|one| (one, false)).chain(together::of(&groups, rows).into_iter().map(|several| (several, true)))
+        {
+            let questions = self.fed_by(&together, is_quick);
+            if !questions.is_empty() {
+                self.feed(&questions, &together, &together.parts(&numbers), &inputs)?;
+            }
         }
         Ok(())
     }
 
+    /// The questions that any of these groupings feeds, those whose summaries merge at once or the others.
+    fn fed_by(&self, together: &Together, is_quick: bool) -> Vec<usize> {
+        let is_fed = |question: &usize| together.groupings().any(|grouping| self.fed[grouping].contains(question));
+        let is_meant = |question: &usize| self.answers[*question].merges_at_once() == is_quick && is_fed(question);
+        (0..self.answers.len()).filter(is_meant).collect()
+    }
+
     /// Feeds rows to the summaries of their groups.
-    fn feed(&mut self, grouping: usize, parts: &Parts, inputs: &[Option<ArrayRef>]) -> anyhow::Result<()> {
+    fn feed(
+        &mut self,
+        questions: &[usize],
+        together: &Together,
+        parts: &Parts,
+        inputs: &[Option<ArrayRef>],
+    ) -> anyhow::Result<()> {
         let mut columns = vec![None; inputs.len()];
-        let fed = &self.fed[grouping];
-        for &input in fed.iter().flat_map(|&question| &self.questions.questions[question].inputs) {
+        for &input in questions.iter().flat_map(|&question| &self.questions.questions[question].inputs) {
             columns[input] = match (&columns[input], &inputs[input], &parts.order) {
                 (None, Some(input), Some(order)) => Some(take(input, order, None)?),
                 (None, input, _) => input.clone(),
                 (gathered, ..) => gathered.clone(),
             };
         }
-        for &question in fed {
-            for &(group, start, count) in &parts.groups {
+        for &question in questions {
+            let is_fed = |(grouping, _): &(usize, u32)| self.fed[*grouping].contains(&question);
+            for &(number, start, count) in &parts.groups {
+                let groups = together.groups(number).filter(is_fed).collect::<Vec<_>>();
+                if groups.is_empty() {
+                    continue;
+                }
                 let column = |input: &usize| columns[*input].as_ref().map(|column| column.slice(start, count));
                 let columns = self.questions.questions[question].inputs.iter().filter_map(column).collect::<Vec<_>>();
-                self.answers[question].update(grouping, group, &columns)?;
+                self.answers[question].update(&groups, &columns)?;
             }
         }
         Ok(())
@@ -334,7 +362,10 @@ impl Accumulator for Answering {
 
 /// The summaries of one question, by grouping and group.
 trait Answer: Debug + Send + Sync {
-    fn update(&mut self, grouping: usize, group: u32, columns: &[ArrayRef]) -> anyhow::Result<()>;
+    /// Whether rows may be fed by several groupings together.
+    fn merges_at_once(&self) -> bool;
+    /// Takes in rows that are in one group of each of some groupings.
+    fn update(&mut self, groups: &[(usize, u32)], columns: &[ArrayRef]) -> anyhow::Result<()>;
     fn merge(&mut self, grouping: usize, group: u32, state: &[ArrayRef]) -> anyhow::Result<()>;
     /// Puts all groups of one grouping together as a group of another.
     fn merge_groups(&mut self, from: usize, grouping: usize, group: u32);
@@ -366,8 +397,20 @@ impl<S: Summary> SummaryAnswer<S> {
 }
 
 impl<S: Summary> Answer for SummaryAnswer<S> {
-    fn update(&mut self, grouping: usize, group: u32, columns: &[ArrayRef]) -> anyhow::Result<()> {
-        Self::group(&mut self.groups, grouping, group).update(&self.params, columns)
+    fn merges_at_once(&self) -> bool {
+        S::merges_at_once(&self.params)
+    }
+
+    fn update(&mut self, groups: &[(usize, u32)], columns: &[ArrayRef]) -> anyhow::Result<()> {
+        if let &[(grouping, group)] = groups {
+            return Self::group(&mut self.groups, grouping, group).update(&self.params, columns);
+        }
+        let mut rows = S::default();
+        rows.update(&self.params, columns)?;
+        for &(grouping, group) in groups {
+            Self::group(&mut self.groups, grouping, group).merge(rows.clone());
+        }
+        Ok(())
     }
 
     fn merge(&mut self, grouping: usize, group: u32, state: &[ArrayRef]) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::summaries::grid::{Grid, LAST};
-use crate::summaries::tally::Tally;
+use crate::summaries::tally::{Tally, Tile};
 
 /// How many distinct tuples are kept of a group of rows whose scores may be binned.
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,11 +36,18 @@ pub(super) struct Cells {
 }
 
 impl Cells {
+    /// None yet, of tuples of `width` words.
+    pub(super) fn new(grid: Option<Grid>, level: u32, width: usize) -> Self {
+        let tile = grid.filter(|_| level > 0).map_or_else(Tile::default, |grid| grid.tile(width));
+        Self { level, tally: Tally::tiled(width, tile) }
+    }
+
     /// Reads what was written: tuples of `width` words, one after the other, and their counts.
     pub(super) fn read(grid: Option<Grid>, level: i64, width: usize, values: &[i64], counts: &[i64]) -> Result<Self> {
         let level = u32::try_from(level).ok().filter(|level| *level <= if grid.is_some() { LAST } else { 0 });
-        let mut part = Self { level: level.context("ranks of an impossible level")?, tally: Tally::new(width) };
+        let mut part = Self::new(grid, level.context("ranks of an impossible level")?, width);
         values.chunks_exact(width).zip(counts).for_each(|(tuple, &count)| part.tally.add(tuple, count));
+        part.tally.give_up_tiles();
         Ok(part)
     }
 
@@ -54,7 +61,8 @@ impl Cells {
         if self.tally.len() < other.tally.len() {
             std::mem::swap(self, &mut other);
         }
-        other.tally.iter().for_each(|(tuple, count)| self.tally.add(tuple, count));
+        other.tally.for_each(|tuple, count| self.tally.add(tuple, count));
+        self.tally.give_up_tiles();
     }
 
     fn coarsen(&mut self, grid: Grid, level: u32) {
@@ -69,6 +77,7 @@ impl Cells {
         if self.tally.len() > most && self.level < LAST {
             *self = self.finest(grid, budget);
         }
+        self.tally.give_up_tiles();
     }
 
     /// The same in the finest cells above its own that are few enough.
@@ -94,7 +103,8 @@ impl Cells {
     /// highest bit in which any of their words differ (G. M. Morton, A computer oriented geodetic data base (1966)), tuples that
     /// share a cell stand side by side, at every level.
     fn alike<K: AsRef<[u64]>>(&self, base: u32, key: impl Fn(&[i64]) -> K) -> [usize; LAST as usize + 1] {
-        let mut keys = self.tally.iter().map(|(tuple, _)| key(tuple)).collect::<Vec<_>>();
+        let mut keys = Vec::with_capacity(self.tally.len());
+        self.tally.for_each(|tuple, _| keys.push(key(tuple)));
         keys.sort_unstable_by(|left, right| by_highest_difference(left.as_ref(), right.as_ref()));
         let mut alike = [0; LAST as usize + 1];
         for pair in keys.windows(2) {
@@ -109,13 +119,14 @@ impl Cells {
 
     /// The same in the cells of a level.
     fn at(&self, grid: Grid, level: u32) -> Self {
-        let mut part = Self { level, tally: Tally::new(self.tally.width()) };
+        let mut part = Self::new(Some(grid), level, self.tally.width());
         let mut words = Vec::new();
-        for (tuple, count) in self.tally.iter() {
+        self.tally.for_each(|tuple, count| {
             words.clear();
             words.extend(tuple.iter().map(|&word| grid.coarser(word, self.level, level)));
             part.tally.add(&words, count);
-        }
+        });
+        part.tally.give_up_tiles();
         part
     }
 }

@@ -8,6 +8,7 @@
 //! of the other outcome's, each over [`OCTAVES`] octaves and straight within an octave, so that no machine rounds it
 //! another way. Numbers have cells of as many floats each: of about equal relative width.
 
+use crate::summaries::tally::Tile;
 use crate::summaries::total_order::{from_key, to_key};
 
 /// The coarsest level: two cells.
@@ -68,6 +69,12 @@ impl Grid {
             Self::Number => word.cast_unsigned() ^ 1 << 63,
             Self::Probability => (word >> 1).cast_unsigned() | (word & 1).cast_unsigned() << 62,
         }
+    }
+
+    /// How tuples of so many cells are counted: sixteen or thirty-two neighbours together, probabilities with their labels.
+    pub(super) fn tile(self, width: usize) -> Tile {
+        let shared = u32::from(self == Self::Probability);
+        Tile { shared, own: (5 - shared) / width as u32 }
     }
 
     /// The label; 0 where none is kept.

@@ -191,6 +191,10 @@ impl Summary for Moments {
     const NAME: &'static str = "mg_moments";
     type Params = Columns;
 
+    fn merges_at_once(params: &Columns) -> bool {
+        !params.clustered
+    }
+
     fn fields() -> Fields {
         wire::fields(&["rows", "clusters", "cells", "sums", "products"])
     }

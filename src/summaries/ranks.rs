@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use crate::summaries::cells::{Budget, Cells};
 use crate::summaries::grid::Grid;
 use crate::summaries::rows::{Columns, Row, RowCounts, Task};
-use crate::summaries::tally::Tally;
 use crate::summaries::total_order::{from_key, to_key};
 use crate::summaries::wire;
 use crate::summary::Summary;
@@ -122,8 +121,11 @@ impl Ranks {
     #[must_use]
     pub fn labelled(&self, label: f64) -> u64 {
         let is_labelled = |tuple: &[i64]| self.shape.label_of(tuple) == label;
-        let tuples = self.parts.first().into_iter().flat_map(|part| part.tally.iter());
-        tuples.filter(|(tuple, _)| is_labelled(tuple)).map(|(_, count)| count.cast_unsigned()).sum()
+        let mut rows = 0;
+        if let Some(part) = self.parts.first() {
+            part.tally.for_each(|tuple, count| rows += if is_labelled(tuple) { count.cast_unsigned() } else { 0 });
+        }
+        rows
     }
 
     /// Whether the tuples are those of cells.
@@ -149,10 +151,8 @@ impl Ranks {
     pub fn of_model(&self, model: usize, level: u32) -> RankColumns {
         let (Some(part), Some((grid, _))) = (self.own(model), self.shape.bins) else { return RankColumns::default() };
         let place = if part.tally.width() == 1 { 0 } else { model };
-        let mut own = Cells { level, tally: Tally::new(1) };
-        for (tuple, count) in part.tally.iter() {
-            own.tally.add(&[grid.coarser(tuple[place], part.level, level)], count);
-        }
+        let mut own = Cells::new(Some(grid), level, 1);
+        part.tally.for_each(|tuple, count| own.tally.add(&[grid.coarser(tuple[place], part.level, level)], count));
         Shape { scores: 1, ..self.shape }.columns(&own)
     }
 
@@ -177,7 +177,7 @@ impl Ranks {
     fn start(&mut self, params: &RankParams) {
         if self.parts.is_empty() {
             self.shape = Shape::new(params);
-            self.parts = vec![Cells { level: 0, tally: Tally::new(self.shape.width()) }];
+            self.parts = vec![Cells::new(None, 0, self.shape.width())];
         }
     }
 
@@ -214,14 +214,14 @@ impl Ranks {
     /// Keeps the scores of each model for themselves, beside the tuples, which must be exact.
     fn keep_models(&mut self, grid: Grid, budget: Budget) {
         let tally = &self.parts[0].tally;
-        let mut own = vec![Cells { level: 0, tally: Tally::new(1) }; self.shape.scores];
+        let mut own = vec![Cells::new(None, 0, 1); self.shape.scores];
         let mut apart = vec![0_i64; pair(0, self.shape.scores)];
-        for (tuple, count) in tally.iter() {
+        tally.for_each(|tuple, count| {
             own.iter_mut().zip(tuple).for_each(|(part, &word)| part.tally.add(&[word], count));
             for (apart, (one, other)) in apart.iter_mut().zip(pairs(tuple)) {
                 *apart = apart.saturating_add(if one == other { 0 } else { count });
             }
-        }
+        });
         self.parts[0] = self.parts[0].finest(grid, budget);
         self.parts.extend(own);
         self.apart = apart;

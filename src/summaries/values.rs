@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::summaries::cells::{Budget, Cells};
 use crate::summaries::grid::Grid;
 use crate::summaries::rows::primitive;
-use crate::summaries::tally::Tally;
 use crate::summaries::total_order::{from_key, to_key};
 use crate::summaries::units::{self, Batch, UNITS};
 use crate::summaries::wire;
@@ -90,9 +89,9 @@ impl Values {
     /// All rows.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        let counts =
-            |unit: &Unit| unit.apart.iter().sum::<i64>() + unit.cells.tally.iter().map(|(_, rows)| rows).sum::<i64>();
-        self.units.iter().map(counts).sum::<i64>().cast_unsigned()
+        let mut rows = self.units.iter().flat_map(|unit| unit.apart).sum::<i64>();
+        self.units.iter().for_each(|unit| unit.cells.tally.for_each(|_, count| rows += count));
+        rows.cast_unsigned()
     }
 
     /// The rows of each unit at each place, with the cells of a level that is at least [`Values::level`]: unit, place, rows.
@@ -100,20 +99,21 @@ impl Values {
     pub fn counts(&self, level: u32) -> Vec<(usize, Place, u64)> {
         let mut counts = Vec::new();
         for (number, unit) in self.units.iter().enumerate() {
-            let apart = APART.into_iter().zip(unit.apart);
-            let finite =
-                unit.cells.tally.iter().map(|(tuple, count)| {
-                    (Place::Finite(Grid::Number.coarser(tuple[0], unit.cells.level, level)), count)
-                });
-            let held = apart.chain(finite).filter(|(_, rows)| *rows > 0);
-            counts.extend(held.map(|(place, rows)| (number, place, rows.cast_unsigned())));
+            let mut hold = |place: Place, rows: i64| {
+                if rows > 0 {
+                    counts.push((number, place, rows.cast_unsigned()));
+                }
+            };
+            APART.into_iter().zip(unit.apart).for_each(|(place, rows)| hold(place, rows));
+            let place = |tuple: &[i64]| Place::Finite(Grid::Number.coarser(tuple[0], unit.cells.level, level));
+            unit.cells.tally.for_each(|tuple, rows| hold(place(tuple), rows));
         }
         counts
     }
 
     fn start(&mut self, budget: Budget, units: usize) {
         self.budget = Some(budget);
-        let unit = || Unit { apart: [0; 4], cells: Cells { level: 0, tally: Tally::new(1) } };
+        let unit = || Unit { apart: [0; 4], cells: Cells::new(None, 0, 1) };
         self.units.resize_with(units, unit);
     }
 
