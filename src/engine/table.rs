@@ -4,11 +4,13 @@
 //! travels is a group's key. A text is looked up, and never copied but when it is new; a dictionary is looked up once a
 //! batch.
 
+use std::hash::BuildHasher as _;
+
 use anyhow::{Context, Result, bail};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringViewArray, UInt32Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 /// The most groups that a dataset may be cut into. A column with more values is an id, not a slice.
 pub(super) const MOST_GROUPS: usize = 10_000;
@@ -32,7 +34,16 @@ struct Column {
     values: Vec<Option<Box<str>>>,
     null: Option<u32>,
     by_text: HashMap<Box<str>, u32>,
+    recent: Recent,
     by_number: HashMap<i64, u32>,
+}
+
+/// The numbers of short texts that came lately. The view of a short text is the text itself, so that it is found without
+/// reading the text.
+#[derive(Debug)]
+struct Recent {
+    places: Vec<(u128, u32)>,
+    hasher: DefaultHashBuilder,
 }
 
 /// Rows, those of a group together.
@@ -172,7 +183,7 @@ impl Column {
         Ok(match array.data_type() {
             DataType::Utf8 => self.texts(array.as_string::<i32>().iter()),
             DataType::LargeUtf8 => self.texts(array.as_string::<i64>().iter()),
-            DataType::Utf8View => self.texts(array.as_string_view().iter()),
+            DataType::Utf8View => self.views(array.as_string_view()),
             DataType::Dictionary(_, _) => {
                 let dictionary = array.as_any_dictionary();
                 let values = self.numbers(dictionary.values())?;
@@ -190,6 +201,21 @@ impl Column {
 
     fn texts<'a>(&mut self, texts: impl Iterator<Item = Option<&'a str>>) -> Vec<u32> {
         texts.map(|text| self.number(text)).collect()
+    }
+
+    fn views(&mut self, array: &StringViewArray) -> Vec<u32> {
+        let mut numbers = Vec::with_capacity(array.len());
+        for (row, &view) in array.views().iter().enumerate() {
+            let known = if array.is_null(row) { None } else { self.recent.find(view) };
+            numbers.push(known.unwrap_or_else(|| {
+                let number = self.number(array.is_valid(row).then(|| array.value(row)));
+                if array.is_valid(row) {
+                    self.recent.keep(view, number);
+                }
+                number
+            }));
+        }
+        numbers
     }
 
     /// An integer is written out once, when it is new.
@@ -226,6 +252,35 @@ impl Column {
     }
 }
 
+impl Recent {
+    const PLACES: usize = 256;
+
+    /// The longest text that is its own view.
+    const SHORT: u32 = 12;
+
+    fn find(&self, view: u128) -> Option<u32> {
+        let (known, number) = self.places[self.place(view)];
+        (known == view && number != NONE).then_some(number)
+    }
+
+    fn keep(&mut self, view: u128, number: u32) {
+        if view as u32 <= Self::SHORT {
+            let place = self.place(view);
+            self.places[place] = (view, number);
+        }
+    }
+
+    fn place(&self, view: u128) -> usize {
+        self.hasher.hash_one(view) as usize % Self::PLACES
+    }
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { places: vec![(0, NONE); Self::PLACES], hasher: DefaultHashBuilder::default() }
+    }
+}
+
 /// Rows by the numbers of their groups, in the order in which they come within each: a counting sort.
 pub(super) fn parts(numbers: &[u32], groups: usize) -> Parts {
     let mut counts = vec![0_usize; groups];
@@ -257,9 +312,7 @@ pub(super) fn parts(numbers: &[u32], groups: usize) -> Parts {
 mod tests {
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{
-        BooleanArray, Date32Array, DictionaryArray, Int16Array, StringArray, StringViewArray,
-    };
+    use datafusion::arrow::array::{BooleanArray, Date32Array, DictionaryArray, Int16Array, StringArray};
     use datafusion::arrow::datatypes::Int8Type;
 
     use super::*;
@@ -291,6 +344,19 @@ mod tests {
         let dictionary = texts.into_iter().collect::<DictionaryArray<Int8Type>>();
         assert_eq!(keys(&mut table, &[Arc::new(dictionary)]), expected);
         assert_eq!(table.len(), 3);
+    }
+
+    #[test]
+    fn views_are_the_texts_that_they_show() {
+        let long = ["twelve bytes", "thirteen byte", "thirteen bytf", ""];
+        let texts = (0..2000)
+            .map(|row| (row % 7 > 0).then(|| if row % 3 > 0 { long[row % 4].to_owned() } else { row.to_string() }));
+        let texts = texts.collect::<Vec<_>>();
+        let views = Arc::new(texts.iter().map(Option::as_deref).collect::<StringViewArray>()) as ArrayRef;
+        let expected = texts.iter().map(|text| serde_json::to_string(&[text]).unwrap()).collect::<Vec<_>>();
+        let mut table = Table::new(1);
+        assert_eq!(keys(&mut table, &[Arc::clone(&views)]), expected);
+        assert_eq!(keys(&mut table, &[views]), expected);
     }
 
     #[test]

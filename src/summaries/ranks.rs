@@ -185,14 +185,23 @@ impl Ranks {
     fn push_binned(&mut self, grid: Grid, rows: &[f64]) {
         let (joint, own) = self.parts.split_at_mut(1);
         let rows = || rows.chunks_exact(1 + self.shape.scores).map(|row| (row[0], &row[1..]));
-        let mut words = Vec::with_capacity(self.shape.scores);
-        for (label, scores) in rows() {
-            words.clear();
-            words.extend(scores.iter().map(|&score| grid.word(joint[0].level, label, score)));
-            joint[0].tally.add(&words, 1);
+        // The finest cells are found once; those of each part follow from them.
+        let finest = joint[0].level.min(1);
+        let words = rows().flat_map(|(label, scores)| scores.iter().map(move |&score| grid.word(finest, label, score)));
+        let words = words.collect::<Vec<_>>();
+        let mut tuple = Vec::with_capacity(self.shape.scores);
+        for words in words.chunks_exact(self.shape.scores) {
+            tuple.clear();
+            tuple.extend(words.iter().map(|&word| grid.coarser(word, finest, joint[0].level)));
+            joint[0].tally.add(&tuple, 1);
         }
         for (model, part) in own.iter_mut().enumerate() {
-            rows().for_each(|(label, scores)| part.tally.add(&[grid.word(part.level, label, scores[model])], 1));
+            if part.level == 0 {
+                rows().for_each(|(label, scores)| part.tally.add(&[grid.word(0, label, scores[model])], 1));
+                continue;
+            }
+            let words = words.iter().skip(model).step_by(self.shape.scores);
+            words.for_each(|&word| part.tally.add(&[grid.coarser(word, finest, part.level)], 1));
         }
         if !own.is_empty() {
             for (_, scores) in rows() {
