@@ -20,6 +20,7 @@ use self::world::World;
 mod actions;
 mod bucket;
 pub mod cache;
+pub mod digest;
 pub mod fetch;
 pub(crate) mod git;
 mod github;

@@ -231,7 +231,8 @@ pub async fn run(spec: Spec, options: &Options, advance: &Arc<Advance>) -> Resul
     );
     // Problems of the spec are problems of the spec here too, and not checks that are left out.
     gate::prepare(&target, selection.entries, session::open(&options.run.session))?;
-    let inputs = Record::new(&target, &selection.suite, None, Vec::new()).inputs;
+    target.find_digests().await?;
+    let inputs = Record::new(&target, &selection.suite, None, Vec::new())?.inputs;
     let folder = TempDir::new().context("no temporary folder for the scores")?;
     let (bench, left_out) = Bench::new(target, selection.suite, options, &folder, &advance.scoring).await?;
     let bench = Arc::new(bench);
@@ -385,7 +386,7 @@ impl Bench {
         let target = self.target(candidate, split, candidate == Candidate::Baseline);
         let mut statements = self.statements(&target, progress).await?;
         statements.retain(|statement| !beyond.iter().any(|other| is_same(statement, other)));
-        let record = Record::new(&target, &self.suite, None, statements);
+        let record = Record::new(&target, &self.suite, None, statements)?;
         let claims = record.claims.into_iter();
         let claims = claims.map(|claim| (claim.id, claim.verdict, difference(claim.candidate, claim.baseline)));
         Ok(Judgement { verdict: record.verdict, claims: claims.collect() })

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
 use datafusion::prelude::SessionContext;
+use futures_util::future::try_join;
 use serde::Deserialize as _;
 
 use crate::answers::Answers;
@@ -115,9 +116,10 @@ pub async fn run(case: Case, options: &Options, progress: &Arc<Progress>) -> Res
     let context = session::open_on(options.cluster.as_deref(), &options.session).await?;
     let mut prepared = prepare(&target, selection.entries, context)?;
     let curves = curves::ask(&mut prepared.plan)?;
-    let (stated, answers) = state(&target, &mut prepared, options.cache.as_deref(), progress).await?;
+    let stated = state(&target, &mut prepared, options.cache.as_deref(), progress);
+    let (stated, answers) = try_join(target.find_digests(), stated).await?.1;
     statements.extend(stated);
-    let mut record = Record::new(&target, &selection.suite, base, statements);
+    let mut record = Record::new(&target, &selection.suite, base, statements)?;
     record.inputs.mark(engine::unstable(&target, &prepared.plan).await?);
     Ok(Report::new(record, curves::draw(curves.as_ref(), &answers)?, started))
 }

@@ -198,13 +198,15 @@ pub struct NotTested {
 
 impl Record {
     /// The record of a run whose checks have stated their evidence.
-    #[must_use]
-    pub fn new(target: &Target, suite: &str, base: Option<Base>, statements: Vec<Statement>) -> Self {
+    ///
+    /// # Errors
+    /// When nobody has found the digests of the data.
+    pub fn new(target: &Target, suite: &str, base: Option<Base>, statements: Vec<Statement>) -> Result<Self> {
         let written = &target.spec.written;
         let not_tested = statements.iter().filter_map(not_tested).collect();
         let waived = statements.iter().filter_map(waived).collect();
         let claims = verdict::judge(statements, &written.policy);
-        Self {
+        Ok(Self {
             version: 1,
             gate: written.model.name.clone(),
             suite: suite.to_owned(),
@@ -212,11 +214,11 @@ impl Record {
             model: written.model.clone(),
             policy: written.policy.clone(),
             base,
-            inputs: Inputs::of(target),
+            inputs: Inputs::of(target)?,
             claims: distinct(claims.into_iter().map(|claim| claim_record(claim, target)).collect()),
             not_tested,
             waived,
-        }
+        })
     }
 
     /// What a claim does to the gate.
@@ -245,7 +247,7 @@ impl Inputs {
         }
     }
 
-    fn of(target: &Target) -> Self {
+    fn of(target: &Target) -> Result<Self> {
         let spec = File { path: target.spec.path.display().to_string(), sha256: target.spec.sha256.clone() };
         let source = |judged: &Judged, rule: Option<&String>| Source {
             source: judged.source.clone(),
@@ -254,19 +256,17 @@ impl Inputs {
             found: judged.found.clone(),
             unstable: None,
         };
-        let data = target.datasets.values().map(|data| Rows {
-            name: data.name.clone(),
-            rows: data.rows,
-            sha256: data.sha256.clone(),
-            found: data.found.clone(),
+        let data = target.datasets.values().map(|data| {
+            let (name, sha256) = (data.name.clone(), data.sha256.found()?.to_owned());
+            Ok(Rows { name, rows: data.rows, sha256, found: data.found.clone() })
         });
-        Self {
+        Ok(Self {
             spec,
             candidate: source(&target.candidate, None),
             baseline: target.baseline.as_ref().map(|baseline| source(baseline, target.choice.rule.as_ref())),
             first_release: target.choice.first_release.clone(),
-            data: data.collect(),
-        }
+            data: data.collect::<Result<_>>()?,
+        })
     }
 }
 

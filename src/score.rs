@@ -246,7 +246,7 @@ async fn open_predictions(world: &World, written: &written::PredictionsScorer) -
     }
     Ok(Judged {
         source: format!("predictions:{source}"),
-        sha256: Some(sha256),
+        sha256: Some(sha256.find().await?),
         found,
         scorer: Scorer::Predictions(Predictions { files, schema, scores }),
     })
@@ -258,7 +258,7 @@ async fn open_onnx(world: &World, written: &written::OnnxScorer) -> Result<Judge
     let [file] = files.as_slice() else { bail!("`{source}` names {} files; name one model", files.len()) };
     let bytes = std::fs::read(file).with_context(|| format!("`{source}` cannot be read"))?;
     let sha256 = sha256_of_bytes(&bytes);
-    ensure!(sha256 == expected, "`{source}` changed while it was read; run again");
+    ensure!(sha256 == expected.find().await?, "`{source}` changed while it was read; run again");
     let model = onnx::Onnx::open(bytes).with_context(|| format!("`{source}` is not a usable ONNX model"))?;
     let mapping = onnx::Mapping {
         output: written.output.clone(),

@@ -11,6 +11,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::digest::Digest;
 use crate::artifact::world::{Found, Obtained, Shelf, World};
 use crate::evidence::Finding;
 use crate::score::Judged;
@@ -47,7 +48,7 @@ pub struct Dataset {
     /// The number of rows.
     pub rows: u64,
     /// The digest of the files.
-    pub sha256: String,
+    pub sha256: Digest,
     /// The files that were found elsewhere.
     pub found: Vec<Found>,
 }
@@ -116,6 +117,17 @@ impl Target {
             Side::Candidate => Some(&self.candidate),
             Side::Baseline => self.baseline.as_ref(),
         }
+    }
+
+    /// Finds the digests of all data.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub async fn find_digests(&self) -> Result<()> {
+        for (name, dataset) in &self.datasets {
+            dataset.sha256.find().await.with_context(|| format!("dataset `{name}` cannot be read"))?;
+        }
+        Ok(())
     }
 
     /// An opened dataset.

@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use super::cache::{self, Content, Folder};
+use super::digest::Digest;
 use super::fetch::{self, Limits, Transfers};
 use super::github::Repository;
 use super::reach::Reach;
@@ -71,7 +72,7 @@ pub struct Obtained {
     /// The files.
     pub files: Vec<PathBuf>,
     /// The digest of the file, or of the list of digests of several.
-    pub sha256: String,
+    pub sha256: Digest,
     /// What was found elsewhere.
     pub found: Vec<Found>,
 }
@@ -95,7 +96,7 @@ pub struct Found {
 struct One {
     name: PathBuf,
     file: PathBuf,
-    sha256: String,
+    sha256: Digest,
     found: Option<Found>,
 }
 
@@ -305,7 +306,7 @@ impl World {
             .try_collect::<Vec<_>>()
             .await?;
         if let Some(pin) = &written.pin {
-            let sha256 = digest_of(&here);
+            let sha256 = digest_of(&here).find().await?;
             ensure!(
                 sha256 == *pin,
                 "its SHA-256 is {sha256} and it is pinned to {pin}; correct the pin, or name another"
@@ -321,12 +322,12 @@ impl World {
         let name = written.shown.clone();
         let (identity, version) = (Some(format!("sha256:{pin}")), Version::default());
         let found = Found { name: name.clone(), identity, sha256: sha256.clone(), version };
-        Ok(Some(One { name: name.into(), file, sha256, found: Some(found) }))
+        Ok(Some(One { name: name.into(), file, sha256: sha256.into(), found: Some(found) }))
     }
 
     async fn here(&self, item: Item, limits: &Limits) -> Result<One> {
         let (file, sha256) = match (self.kept(&item)?, &item.place) {
-            (_, Place::Here(file)) => return local(&item, file),
+            (_, Place::Here(file)) => return local(&item, file).await,
             (Some(kept), _) => kept,
             (None, Place::Packed(archive)) => self.unpack(&item, archive, limits).await?,
             (None, Place::There(remote)) => {
@@ -336,7 +337,7 @@ impl World {
         };
         let Item { name, identity, version, .. } = item;
         let found = Found { name: name.clone(), identity, sha256: sha256.clone(), version };
-        Ok(One { name: name.into(), file, sha256, found: Some(found) })
+        Ok(One { name: name.into(), file, sha256: sha256.into(), found: Some(found) })
     }
 
     /// What an earlier run has fetched.
@@ -389,23 +390,28 @@ fn origin(identity: &str) -> String {
     path::sha256_of_bytes(identity.as_bytes())
 }
 
-fn local(item: &Item, file: &Path) -> Result<One> {
-    let sha256 = path::sha256(file)?;
+/// A file of this machine. Its digest may wait, unless it must be a certain one or is told as that of what was found.
+async fn local(item: &Item, file: &Path) -> Result<One> {
+    let sha256 = Digest::of_file(file.to_owned());
     if let Some(expected) = &item.sha256 {
+        let sha256 = sha256.find().await?;
         ensure!(
             sha256 == *expected,
             "its SHA-256 is {sha256} and must be {expected}; correct the pin, or name another"
         );
     }
-    let found = item.identity.clone().map(|identity| Found {
-        name: item.name.clone(),
-        identity: Some(identity),
-        sha256: sha256.clone(),
-        version: item.version.clone(),
-    });
+    let found = match item.identity.clone() {
+        None => None,
+        Some(identity) => Some(Found {
+            name: item.name.clone(),
+            identity: Some(identity),
+            sha256: sha256.find().await?,
+            version: item.version.clone(),
+        }),
+    };
     Ok(One { name: PathBuf::from(&item.name), file: file.to_owned(), sha256, found })
 }
 
-fn digest_of(files: &[One]) -> String {
-    path::sha256_of_list(&files.iter().map(|one| one.sha256.as_str()).collect::<Vec<_>>())
+fn digest_of(files: &[One]) -> Digest {
+    Digest::of_list(files.iter().map(|one| one.sha256.clone()).collect())
 }

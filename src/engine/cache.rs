@@ -124,7 +124,7 @@ impl Cache {
         inputs: impl Iterator<Item = &Input>,
         progress: &Arc<Progress>,
     ) -> Result<Held> {
-        let views = view::asked(target, dataset, inputs, progress)?;
+        let views = view::asked(target, dataset, inputs, progress).await?;
         self.take(context, dataset, &views, progress).await?;
         self.fill(context, dataset, &views, progress).await?;
         let state = self.state();

@@ -123,7 +123,7 @@ async fn file(world: &World, source: &String, folder: &Path) -> Result<Given> {
         path = link;
     }
     let path = path.to_str().with_context(|| format!("`{}` is not a path in UTF-8", path.display()))?.to_owned();
-    Ok(Given { path, sha256, found })
+    Ok(Given { path, sha256: sha256.find().await?, found })
 }
 
 /// The digests of the files that a command itself names, such as `score.py`.

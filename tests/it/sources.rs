@@ -49,6 +49,7 @@ struct Run {
 /// What a run has in hand, for as long as it holds on to it.
 struct Had {
     obtained: Obtained,
+    sha256: String,
     _shelf: Arc<Shelf>,
     _cache: Arc<TempDir>,
 }
@@ -88,8 +89,14 @@ impl Run {
         let variables = self.variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let world = world.on(variables.collect());
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        match runtime.block_on(world.obtain(&[source.to_owned()])) {
-            Ok(obtained) => Ok(Had { obtained, _shelf: shelf, _cache: Arc::clone(&self.cache) }),
+        let sources = [source.to_owned()];
+        let obtained = async {
+            let obtained = world.obtain(&sources).await?;
+            let sha256 = obtained.sha256.find().await?;
+            anyhow::Ok((obtained, sha256))
+        };
+        match runtime.block_on(obtained) {
+            Ok((obtained, sha256)) => Ok(Had { obtained, sha256, _shelf: shelf, _cache: Arc::clone(&self.cache) }),
             Err(error) => Err(format!("{error:#}")),
         }
     }
@@ -118,7 +125,7 @@ fn serving(tag: Option<&'static str>, other: impl Fn(usize, Reply) -> Reply + Se
 
 fn is_same(had: &Had) {
     assert_eq!(sha256(&had.bytes()), sha256(&content()));
-    assert_eq!(had.obtained.sha256, sha256(&content()));
+    assert_eq!(had.sha256, sha256(&content()));
 }
 
 /// What a server does with the requests for the bytes of a file, counted from zero.

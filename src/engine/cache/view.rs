@@ -33,7 +33,7 @@ pub(super) struct ScoredView {
 }
 
 /// What models score of a dataset for these inputs, each view once.
-pub(super) fn asked<'i>(
+pub(super) async fn asked<'i>(
     target: &Target,
     dataset: &Dataset,
     inputs: impl Iterator<Item = &'i Input>,
@@ -51,7 +51,8 @@ pub(super) fn asked<'i>(
         // Of an ONNX model everything is known that its scores follow from. What a program reads beside its command is not,
         // and what stands behind an address still less: of those nothing is kept.
         let (Scorer::Onnx(onnx), Some(model)) = (&judged.scorer, &judged.sha256) else { continue };
-        let identity = identity(target, dataset, model, onnx, noise.as_ref())?;
+        let data = dataset.sha256.find().await?;
+        let identity = identity(target, &data, model, onnx, noise.as_ref())?;
         let digest = path::sha256_of_bytes(identity.as_bytes());
         let (model, outputs) = rows.outputs(*side, onnx, noise.as_ref())?;
         views.push(ScoredView { side: *side, noise: noise.clone(), identity, digest, model, outputs });
@@ -63,7 +64,7 @@ pub(super) fn asked<'i>(
 /// Runtime computes in another order with another processor, and so in other last bits.
 fn identity(
     target: &Target,
-    dataset: &Dataset,
+    data: &str,
     model: &str,
     onnx: &OnnxModel,
     noise: Option<&Noise>,
@@ -81,7 +82,7 @@ fn identity(
         "format": FORMAT,
         "modelgate": env!("CARGO_PKG_VERSION"),
         "kernels": runtime::kernels()?,
-        "data": dataset.sha256,
+        "data": data,
         "model": model,
         "task": written.model.task,
         "classes": written.model.class_names(),
