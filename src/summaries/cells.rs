@@ -73,22 +73,23 @@ impl Cells {
 
     /// Goes over to coarser cells if there are too many tuples.
     pub(super) fn fit(&mut self, grid: Grid, budget: Budget) {
-        let most = if self.level == 0 { budget.exact } else { budget.cells };
-        if self.tally.len() > most && self.level < LAST {
+        if self.level == 0 && self.tally.len() > budget.exact {
             *self = self.finest(grid, budget);
+        }
+        // A few rows more seldom need more than a level more.
+        while (1..LAST).contains(&self.level) && self.tally.len() > budget.cells {
+            *self = self.at(grid, self.level + 1);
         }
         self.tally.give_up_tiles();
     }
 
-    /// The same in the finest cells above its own that are few enough.
+    /// Exact tuples in the finest cells that are few enough.
     pub(super) fn finest(&self, grid: Grid, budget: Budget) -> Self {
-        let base = self.level.max(1);
-        let words = |tuple: &[i64], place: usize| grid.nested(grid.coarser(tuple[place], self.level, base));
+        let nested = |word: &i64| grid.nested(grid.coarser(*word, self.level, 1));
         let alike = match self.tally.width() {
-            1 => self.alike(base, |tuple| [words(tuple, 0)]),
-            2 => self.alike(base, |tuple| [0, 1].map(|place| words(tuple, place))),
-            3 => self.alike(base, |tuple| [0, 1, 2].map(|place| words(tuple, place))),
-            width => self.alike(base, |tuple| (0..width).map(|place| words(tuple, place)).collect::<Vec<_>>()),
+            1 => self.alike(|tuple| nested(&tuple[0])),
+            2 => self.alike(|tuple| Interleaved::from([nested(&tuple[0]), nested(&tuple[1])])),
+            _ => self.alike(|tuple| Several(tuple.iter().map(nested).collect())),
         };
         let mut left = self.tally.len();
         let is_fine = |&level: &u32| {
@@ -102,15 +103,13 @@ impl Cells {
     /// For each level, how many tuples are at it, and not before, the same as one that is counted already. In the order of the
     /// highest bit in which any of their words differ (G. M. Morton, A computer oriented geodetic data base (1966)), tuples that
     /// share a cell stand side by side, at every level.
-    fn alike<K: AsRef<[u64]>>(&self, base: u32, key: impl Fn(&[i64]) -> K) -> [usize; LAST as usize + 1] {
+    fn alike<K: Morton>(&self, key: impl Fn(&[i64]) -> K) -> [usize; LAST as usize + 1] {
         let mut keys = Vec::with_capacity(self.tally.len());
         self.tally.for_each(|tuple, _| keys.push(key(tuple)));
-        keys.sort_unstable_by(|left, right| by_highest_difference(left.as_ref(), right.as_ref()));
+        keys.sort_unstable();
         let mut alike = [0; LAST as usize + 1];
         for pair in keys.windows(2) {
-            let differ =
-                pair[0].as_ref().iter().zip(pair[1].as_ref()).fold(0, |differ, (one, other)| differ | one ^ other);
-            if let Some(level) = alike.get_mut((base + u64::BITS - differ.leading_zeros()) as usize) {
+            if let Some(level) = alike.get_mut(1 + pair[0].bits_apart(&pair[1]) as usize) {
                 *level += 1;
             }
         }
@@ -131,15 +130,86 @@ impl Cells {
     }
 }
 
-/// By the words at the first place where the highest bit differs in which any do.
-fn by_highest_difference(left: &[u64], right: &[u64]) -> Ordering {
-    let (mut most, mut ordering) = (0, Ordering::Equal);
-    for (left, right) in left.iter().zip(right) {
-        let differ = left ^ right;
-        // Its highest bit is above that of `most`.
-        if most < differ && most < most ^ differ {
-            (most, ordering) = (differ, left.cmp(right));
+/// Words of a tuple, in the order of the highest bit in which any of them differ.
+trait Morton: Ord {
+    /// The bits of a word up to that bit; 0 where none differs.
+    fn bits_apart(&self, other: &Self) -> u32;
+}
+
+impl Morton for u64 {
+    fn bits_apart(&self, other: &Self) -> u32 {
+        Self::BITS - (self ^ other).leading_zeros()
+    }
+}
+
+/// Two words, bit by bit in turn.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Interleaved(u128);
+
+impl From<[u64; 2]> for Interleaved {
+    fn from(words: [u64; 2]) -> Self {
+        let [one, other] = words.map(|word| {
+            let halves = (u128::from(word) | u128::from(word) << 32) & (u128::MAX / 0x1_0000_0001);
+            let quarters = (halves | halves << 16) & (u128::MAX / 0x1_0001);
+            let bytes = (quarters | quarters << 8) & (u128::MAX / 0x101);
+            let nibbles = (bytes | bytes << 4) & (u128::MAX / 0x11);
+            let pairs = (nibbles | nibbles << 2) & (u128::MAX / 0x5);
+            (pairs | pairs << 1) & (u128::MAX / 0x3)
+        });
+        Self(one << 1 | other)
+    }
+}
+
+impl Morton for Interleaved {
+    fn bits_apart(&self, other: &Self) -> u32 {
+        (u128::BITS - (self.0 ^ other.0).leading_zeros()).div_ceil(2)
+    }
+}
+
+/// Any number of words.
+#[derive(PartialEq, Eq)]
+struct Several(Vec<u64>);
+
+impl Ord for Several {
+    /// By the words at the first place where the highest bit differs.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (mut most, mut ordering) = (0, Ordering::Equal);
+        for (one, other) in self.0.iter().zip(&other.0) {
+            let differ = one ^ other;
+            // Its highest bit is above that of `most`.
+            if most < differ && most < most ^ differ {
+                (most, ordering) = (differ, one.cmp(other));
+            }
+        }
+        ordering
+    }
+}
+
+impl PartialOrd for Several {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Morton for Several {
+    fn bits_apart(&self, other: &Self) -> u32 {
+        self.0.iter().zip(&other.0).map(|(one, other)| one.bits_apart(other)).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_words_are_in_the_order_of_several() {
+        let word = |number: u64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (number * 7 % 64);
+        let pairs = (0..300).map(|row| [word(2 * row), word(2 * row + 1)]).collect::<Vec<_>>();
+        for (one, other) in pairs.iter().zip(&pairs[1..]) {
+            let several = [one, other].map(|words| Several(words.to_vec()));
+            let interleaved = [one, other].map(|words| Interleaved::from(*words));
+            assert_eq!(interleaved[0].cmp(&interleaved[1]), several[0].cmp(&several[1]), "{one:x?} {other:x?}");
+            assert_eq!(interleaved[0].bits_apart(&interleaved[1]), several[0].bits_apart(&several[1]));
         }
     }
-    ordering
 }

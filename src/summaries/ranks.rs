@@ -182,13 +182,15 @@ impl Ranks {
     }
 
     /// Takes in rows whose scores may be binned, each a label and its scores: part by part, since each is large.
-    fn push_binned(&mut self, grid: Grid, rows: &[f64]) {
+    fn push_binned(&mut self, grid: Grid, values: &[f64]) {
         let (joint, own) = self.parts.split_at_mut(1);
-        let rows = || rows.chunks_exact(1 + self.shape.scores).map(|row| (row[0], &row[1..]));
+        let rows = || values.chunks_exact(1 + self.shape.scores).map(|row| (row[0], &row[1..]));
         // The finest cells are found once; those of each part follow from them.
         let finest = joint[0].level.min(1);
-        let words = rows().flat_map(|(label, scores)| scores.iter().map(move |&score| grid.word(finest, label, score)));
-        let words = words.collect::<Vec<_>>();
+        let mut words = Vec::with_capacity(values.len());
+        for (label, scores) in rows() {
+            words.extend(scores.iter().map(|&score| grid.word(finest, label, score)));
+        }
         let mut tuple = Vec::with_capacity(self.shape.scores);
         for words in words.chunks_exact(self.shape.scores) {
             tuple.clear();

@@ -62,13 +62,7 @@ pub(super) async fn asked<'i>(
 
 /// How a model is fed follows from the schema of the data, which its digest covers, and from what the spec says. ONNX
 /// Runtime computes in another order with another processor, and so in other last bits.
-fn identity(
-    target: &Target,
-    data: &str,
-    model: &str,
-    onnx: &OnnxModel,
-    noise: Option<&Noise>,
-) -> Result<String> {
+fn identity(target: &Target, data: &str, model: &str, onnx: &OnnxModel, noise: Option<&Noise>) -> Result<String> {
     let written = &target.spec.written;
     let noise = match noise {
         Some(noise) => Some(json!({
