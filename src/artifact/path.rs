@@ -74,6 +74,7 @@ impl Source for Files {
                 name,
                 identity: None,
                 sha256: None,
+                md5: None,
                 bytes: None,
                 version: Version::default(),
                 place: Place::Here(file),

@@ -239,7 +239,7 @@ impl World {
         let name = redacted(request.url.as_str());
         let place = Place::There(Box::new(self.web.location(request, is_known)));
         let version = Version::default();
-        let answer = Item { name: name.clone(), identity: None, sha256: None, bytes: None, version, place };
+        let answer = Item { name: name.clone(), identity: None, sha256: None, md5: None, bytes: None, version, place };
         let bytes = self.read(answer, MOST_ANSWER).await?;
         serde_json::from_slice(&bytes).with_context(|| format!("`{name}` does not answer as such a server does"))
     }
@@ -292,8 +292,8 @@ impl World {
         if let ([item], Some(pin)) = (items.as_mut_slice(), &written.pin) {
             let agree = item.sha256.as_ref().is_none_or(|sha256| sha256 == pin);
             ensure!(agree, "it is pinned to another SHA-256 than the one it has now; correct the pin, or name another");
-            item.sha256 = Some(pin.clone());
             if !matches!(item.place, Place::Here(_)) {
+                item.sha256 = Some(pin.clone());
                 // The same whether it is fetched or not, so that records are.
                 (item.name, item.identity) = (written.shown.clone(), Some(format!("sha256:{pin}")));
                 item.version = Version::default();
@@ -391,11 +391,19 @@ fn origin(identity: &str) -> String {
 
 fn local(item: &Item, file: &Path) -> Result<One> {
     let sha256 = path::sha256(file)?;
-    if let Some(expected) = &item.sha256 {
-        ensure!(
-            sha256 == *expected,
-            "its SHA-256 is {sha256} and must be {expected}; correct the pin, or name another"
-        );
+    let wrong = |kind: &str, found: &str, expected: &str| {
+        let file = file.display();
+        anyhow!(
+            "`{file}` has the {kind} {found} and must have {expected}; it is damaged: remove it, and fetch it again"
+        )
+    };
+    if let Some(expected) = item.sha256.as_ref().filter(|expected| **expected != sha256) {
+        return Err(wrong("SHA-256", &sha256, expected));
+    }
+    if let Some(expected) = &item.md5
+        && let Some(found) = expected.unlike_file(file)?
+    {
+        return Err(wrong("MD5", &found, &expected.digest));
     }
     let found = item.identity.clone().map(|identity| Found {
         name: item.name.clone(),

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use server::{Asked, Reply, Server};
 
 mod actions;
+mod dvc;
 mod first;
 mod gate;
 mod git;
@@ -44,6 +45,8 @@ struct Run {
     reach: Reach,
     limits: Limits,
     variables: Vec<(&'static str, String)>,
+    /// The checkout; where there is none, the current folder.
+    checkout: Option<Arc<TempDir>>,
 }
 
 /// What a run has in hand, for as long as it holds on to it.
@@ -63,7 +66,18 @@ impl Had {
 impl Run {
     fn new() -> Self {
         let limits = Limits { pause: Duration::from_millis(5), ..Limits::default() };
-        Self { cache: Arc::new(TempDir::new().unwrap()), reach: Reach::Own, limits, variables: Vec::new() }
+        Self {
+            cache: Arc::new(TempDir::new().unwrap()),
+            reach: Reach::Own,
+            limits,
+            variables: Vec::new(),
+            checkout: None,
+        }
+    }
+
+    /// In a checkout.
+    fn at(checkout: TempDir) -> Self {
+        Self { checkout: Some(Arc::new(checkout)), ..Self::new() }
     }
 
     /// Of a pull request whose base allows these hosts.
@@ -78,7 +92,7 @@ impl Run {
     }
 
     fn obtain(&self, source: &str) -> Result<Had, String> {
-        self.obtain_in(Path::new(""), source)
+        self.obtain_in(self.checkout.as_ref().map_or(Path::new(""), |checkout| checkout.path()), source)
     }
 
     fn obtain_in(&self, folder: &Path, source: &str) -> Result<Had, String> {

@@ -118,7 +118,11 @@ fn an_object_of_the_checkout_needs_no_server() {
     assert_eq!(Run::new().obtain_in(folder.path(), "git:main:models/m.onnx").unwrap().bytes(), b"large");
     fs::write(object.join(&oid), "lerge").unwrap();
     let Err(error) = Run::new().obtain_in(folder.path(), "git:main:models/m.onnx") else { panic!("it was had") };
-    assert!(error.contains("must be"), "{error}");
+    assert!(error.contains(&format!("must have {oid}; it is damaged: remove it, and fetch it again")), "{error}");
+    assert!(!error.contains("pin"), "{error}");
+    let pinned = format!("git:main:models/m.onnx@sha256:{}", sha256(b"lerge"));
+    let Err(error) = Run::new().obtain_in(folder.path(), &pinned) else { panic!("it was had") };
+    assert!(error.contains("pinned to another SHA-256"), "{error}");
 }
 
 #[test]
