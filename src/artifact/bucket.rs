@@ -272,25 +272,33 @@ impl Remote for Stored {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
 fn trouble(error: Error) -> Trouble {
-    let why = innermost(&error);
-    match error {
-        Error::NotFound { .. } => {
+    let innermost = innermost(&error);
+    let (status, why) = answered(&innermost).map_or((None, innermost.clone()), |(status, why)| (Some(status), why));
+    match (error, status) {
+        // Where a list was asked for, only the text says what the answer was.
+        (Error::NotFound { .. }, _) | (Error::Generic { .. }, Some(404)) => {
             let remedy = "check the bucket and the key".to_owned();
             Trouble::Nothing { why: redacted(&format!("there is no such object or bucket: {why}")), remedy }
         }
-        Error::Precondition { .. } => {
+        (Error::Precondition { .. }, _) => {
             Trouble::last("it changed while it was read", "run again, or name a key that stays")
         }
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            Trouble::last(why, "give this run credentials that may read it")
-        }
-        Error::InvalidPath { .. } | Error::NotImplemented { .. } | Error::NotSupported { .. } => {
+        (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _)
+        | (Error::Generic { .. }, Some(401 | 403)) => Trouble::last(why, "give this run credentials that may read it"),
+        (Error::InvalidPath { .. } | Error::NotImplemented { .. } | Error::NotSupported { .. }, _) => {
             Trouble::last(why, "check the key")
         }
         _ => Trouble::again(why),
     }
+}
+
+/// The status that a server answered, and what it said: of XML its message.
+fn answered(why: &str) -> Option<(u16, String)> {
+    let (status, body) = why.strip_prefix("Server returned non-2xx status code: ")?.split_once(": ")?;
+    let message = body.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
+    let message = message.map_or(body, |(message, _)| message).trim();
+    Some((status.split(' ').next()?.parse().ok()?, format!("the server answers {status}: {message}")))
 }
 
 #[cfg(test)]

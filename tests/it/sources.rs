@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use server::{Asked, Reply, Server};
 
 mod actions;
+mod bucket;
 mod dvc;
 mod first;
 mod gate;

@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use md5::{Digest as _, Md5};
 use modelgate::artifact::reach::Reach;
 use tempfile::TempDir;
+
+use super::bucket::Bucket;
+use super::gate::{self, parquet};
+use crate::services::program;
 
 use super::{Fault, Had, Reply, Run, Server, Stand, content, faulty, is_same, sha256, verifies, withstands};
 
@@ -314,4 +319,112 @@ fn nothing_leads_out_of_the_workspace() {
     let cached = linked(".dvc/cache", outside.path());
     of_pull_request(cached, &[]).fails(source, &["run `dvc push`"]);
     is_same(&Run::at(linked(".dvc/cache", outside.path())).obtain(source).unwrap());
+}
+
+/// Runs DVC in a folder, with nothing of the machine's own configuration.
+fn dvc(folder: &Path, arguments: &[&str]) -> String {
+    let mut dvc = Command::new(program("dvc", "dvc"));
+    for name in ["DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR", "DVC_SITE_CACHE_DIR"] {
+        dvc.env(name, folder.join(".dvc/tmp"));
+    }
+    let done = dvc.args(arguments).env("DVC_NO_ANALYTICS", "1").current_dir(folder).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// Every file below a folder, by its path in it.
+fn files_below(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let all = glob::glob(&format!("{}/**/*", folder.display())).unwrap().map(Result::unwrap);
+    let named =
+        |file: PathBuf| (file.strip_prefix(folder).unwrap().to_str().unwrap().to_owned(), fs::read(&file).unwrap());
+    all.filter(|file| file.is_file()).map(named).collect()
+}
+
+/// What DVC 2 has written of a folder with a text and a model; DVC 3 agrees, and pushes it.
+fn written_by_dvc_2(root: &Path, text: &[u8], of_unix: &[u8], model: &[u8]) {
+    let listing = format!(
+        r#"[{{"md5": "{}", "relpath": "m.onnx"}}, {{"md5": "{}", "relpath": "t.csv"}}]"#,
+        md5(model),
+        md5(of_unix)
+    );
+    let (digest, size) = (format!("{}.dir", md5(listing.as_bytes())), text.len() + model.len());
+    let pointer = format!("outs:\n- md5: {digest}\n  size: {size}\n  nfiles: 2\n  path: old\n");
+    fs::write(root.join("old.dvc"), pointer).unwrap();
+    fs::create_dir(root.join("old")).unwrap();
+    fs::write(root.join("old/t.csv"), text).unwrap();
+    fs::write(root.join("old/m.onnx"), model).unwrap();
+    for (digest, bytes) in [(md5(of_unix), text), (md5(model), model), (digest, listing.as_bytes())] {
+        let object = root.join(".dvc/cache").join(&digest[..2]).join(&digest[2..]);
+        fs::create_dir_all(object.parent().unwrap()).unwrap();
+        fs::write(object, bytes).unwrap();
+    }
+}
+
+/// What DVC itself has added, made and pushed is had from a folder, from servers of HTTP and from buckets.
+#[test]
+fn a_real_repository_of_dvc() {
+    let folder = TempDir::new().unwrap();
+    let (root, pushed) = (folder.path().join("checkout"), folder.path().join("pushed"));
+    fs::create_dir_all(root.join("models")).unwrap();
+    fs::create_dir_all(root.join("train/fit")).unwrap();
+    fs::create_dir_all(root.join("history/month=2026-01")).unwrap();
+    fs::write(root.join("models/m.onnx"), content()).unwrap();
+    fs::write(root.join("history/month=2026-01/a.parquet"), parquet()).unwrap();
+    fs::write(root.join("history/notes.txt"), "a\r\n").unwrap();
+    fs::write(
+        root.join("train/dvc.yaml"),
+        "stages:\n  fit:\n    wdir: fit\n    cmd: cp ../../models/m.onnx out.onnx\n    outs: [out.onnx]\n",
+    )
+    .unwrap();
+    dvc(&root, &["init", "--quiet", "--no-scm"]);
+    dvc(&root, &["remote", "add", "--quiet", "--default", "Store", "../pushed"]);
+    dvc(&root, &["add", "--quiet", "models/m.onnx", "history"]);
+    dvc(&root, &["repro", "--quiet", "train/dvc.yaml"]);
+    let (text, of_unix, old) = (b"a,b\r\n1,2\r\n", b"a,b\n1,2\n", b"\x00\r\n");
+    written_by_dvc_2(&root, text, of_unix, old);
+    assert!(dvc(&root, &["status"]).contains("up to date"));
+    dvc(&root, &["push", "--quiet"]);
+    for gone in [".dvc/cache", "models/m.onnx", "history", "old", "train/fit/out.onnx"] {
+        drop(fs::remove_file(root.join(gone)).or_else(|_| fs::remove_dir_all(root.join(gone))));
+    }
+
+    let objects = files_below(&pushed);
+    let served = remote(objects.clone());
+    let set_url = |url: &str| dvc(&root, &["remote", "modify", "--quiet", "store", "url", url]);
+    for url in [None, Some(served.url("team/dvc"))] {
+        url.iter().for_each(|url| drop(set_url(url)));
+        let run = Run::new();
+        for (source, bytes) in [
+            ("dvc:models/m.onnx", content()),
+            ("dvc:train/fit/out.onnx", content()),
+            ("dvc:history/*/*.parquet", parquet()),
+            ("dvc:history/notes.txt", b"a\r\n".to_vec()),
+            ("dvc:old/t.csv", text.to_vec()),
+            ("dvc:old/m.onnx", old.to_vec()),
+        ] {
+            assert!(run.obtain_in(&root, source).unwrap().bytes() == bytes, "{source}");
+        }
+        assert_eq!(run.obtain_in(&root, "dvc:old").unwrap().obtained.files.len(), 2);
+    }
+    for (bucket, url) in [(Bucket::of_azure(), "azure://acme/team/dvc"), (Bucket::of_s3(), "s3://acme/team/dvc")] {
+        objects.iter().for_each(|(key, bytes)| bucket.put(&format!("team/dvc/{key}"), bytes.clone()));
+        dvc(&root, &["remote", "add", "--quiet", "--force", "--default", "store", url]);
+        let mut variables = bucket.variables();
+        if url.starts_with("s3") {
+            // Where it is, the configuration says.
+            variables.retain(|(name, _)| !matches!(*name, "AWS_ENDPOINT_URL" | "AWS_ALLOW_HTTP" | "AWS_REGION"));
+            dvc(&root, &["remote", "modify", "--quiet", "store", "endpointurl", &bucket.address()]);
+            dvc(&root, &["remote", "modify", "--quiet", "--local", "store", "region", "us-east-1"]);
+        }
+        gate::write(&root, "dvc:history/*/*.parquet");
+        let (record, _) = gate::run_on(&root, &[], &variables);
+        let record = serde_json::from_slice::<serde_json::Value>(&record).unwrap();
+        let found = &record["inputs"]["data"][0]["found"][0];
+        assert_eq!(found["identity"], format!("dvc:{url}/{}", key(&parquet())));
+        assert_eq!(found["sha256"], sha256(&parquet()));
+        fs::write(root.join("absent.dvc"), pointer(b"never pushed", "absent")).unwrap();
+        gate::write(&root, "dvc:absent");
+        let told = gate::fails_on(&root, &variables);
+        assert!(told.contains("the remote `store` does not have it: run `dvc push`"), "{told}");
+    }
 }

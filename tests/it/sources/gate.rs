@@ -39,6 +39,12 @@ pub(super) fn parquet() -> Vec<u8> {
     bytes
 }
 
+/// Writes a gate that has this as its data.
+pub(super) fn write(folder: &Path, data: &str) {
+    let spec = SPEC.replace("{ test: test.parquet }", &format!("{{ test: '{data}' }}"));
+    fs::write(folder.join("modelgate.yaml"), spec).unwrap();
+}
+
 /// Runs the program; its record, and all that it says and writes.
 fn run(folder: &Path, arguments: &[&str]) -> (Vec<u8>, String) {
     run_on(folder, arguments, &[])
@@ -55,6 +61,15 @@ pub(super) fn run_on(folder: &Path, arguments: &[&str], variables: &[(&str, &str
         told += &fs::read_to_string(entry.unwrap().path()).unwrap();
     }
     (fs::read(folder.join(".modelgate/record.json")).unwrap(), told)
+}
+
+/// What it says where nothing can be judged.
+pub(super) fn fails_on(folder: &Path, variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
+    let done = command.current_dir(folder).arg("run").envs(variables.iter().copied()).output().unwrap();
+    let told = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(2), "{told}");
+    told
 }
 
 #[test]
