@@ -238,8 +238,8 @@ fn order(features: &[String], mut fields: Vec<arrow::datatypes::Field>) -> Vec<a
 async fn open_predictions(world: &World, written: &written::PredictionsScorer) -> Result<Judged> {
     let source = redacted(&written.predictions);
     let obtained = world.obtain(std::slice::from_ref(&written.predictions)).await;
-    let Obtained { files, sha256, found } = obtained.context("the predictions cannot be read")?;
-    let (schema, _) = crate::target::parquet_facts(&files)?;
+    let Obtained { files, names, sha256, found } = obtained.context("the predictions cannot be read")?;
+    let (schema, _) = crate::target::parquet_facts(&files, &names)?;
     let (scores, key) = (written.columns(), if written.scores.is_empty() { "score" } else { "scores" });
     if let Some(absent) = scores.iter().find(|score| schema.field_with_name(score).is_err()) {
         bail!("`{source}` has no column `{absent}`; name the column of the scores with `{key}:`");
@@ -254,7 +254,7 @@ async fn open_predictions(world: &World, written: &written::PredictionsScorer) -
 
 async fn open_onnx(world: &World, written: &written::OnnxScorer) -> Result<Judged> {
     let source = redacted(&written.onnx);
-    let Obtained { files, found, sha256: expected } = world.obtain(std::slice::from_ref(&written.onnx)).await?;
+    let Obtained { files, found, sha256: expected, .. } = world.obtain(std::slice::from_ref(&written.onnx)).await?;
     let [file] = files.as_slice() else { bail!("`{source}` names {} files; name one model", files.len()) };
     let bytes = std::fs::read(file).with_context(|| format!("`{source}` cannot be read"))?;
     let sha256 = sha256_of_bytes(&bytes);

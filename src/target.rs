@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -131,25 +131,25 @@ impl Dataset {
     async fn open(world: &World, spec: &Spec, name: &str) -> Result<Self> {
         let context = || format!("dataset `{name}` cannot be read");
         let data = spec.written.data.get(name).with_context(context)?;
-        let Obtained { files, sha256, found } = world.obtain(data.patterns()).await.with_context(context)?;
-        let (schema, rows) = parquet_facts(&files).with_context(context)?;
+        let Obtained { files, names, sha256, found } = world.obtain(data.patterns()).await.with_context(context)?;
+        let (schema, rows) = parquet_facts(&files, &names).with_context(context)?;
         Ok(Self { name: name.to_owned(), files, schema, rows, sha256, found })
     }
 }
 
-/// The schema that all files share, and their rows together.
+/// The schema that all files share, and their rows together; what they are called is for messages.
 ///
 /// # Errors
 /// When a file is no Parquet, is cut off, or has other columns than the first.
-pub fn parquet_facts(files: &[PathBuf]) -> Result<(SchemaRef, u64)> {
+pub fn parquet_facts(files: &[PathBuf], names: &[String]) -> Result<(SchemaRef, u64)> {
     let mut facts: Option<(SchemaRef, u64)> = None;
-    for file in files {
-        let (schema, rows) = facts_of_one(file)?;
+    for (file, name) in files.iter().zip(names) {
+        let (schema, rows) = facts_of_one(file, name)?;
         facts = Some(match facts {
             None => (schema, rows),
             Some((first, so_far)) => {
                 let alike = first.fields() == schema.fields();
-                ensure!(alike, "`{}` has other columns or types than `{}`", file.display(), files[0].display());
+                ensure!(alike, "`{name}` has other columns or types than `{}`", names[0]);
                 (first, so_far + rows)
             }
         });
@@ -157,10 +157,10 @@ pub fn parquet_facts(files: &[PathBuf]) -> Result<(SchemaRef, u64)> {
     facts.context("no files")
 }
 
-fn facts_of_one(file: &PathBuf) -> Result<(SchemaRef, u64)> {
-    let opened = File::open(file).with_context(|| format!("`{}` cannot be opened", file.display()))?;
+fn facts_of_one(file: &Path, name: &str) -> Result<(SchemaRef, u64)> {
+    let opened = File::open(file).with_context(|| format!("`{name}` cannot be opened"))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(opened)
-        .with_context(|| format!("`{}` is not a complete Parquet file", file.display()))?;
+        .with_context(|| format!("`{name}` is not a complete Parquet file"))?;
     let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
     let fields = reader.schema().fields().clone();
     Ok((Arc::new(Schema::new(fields)), rows))

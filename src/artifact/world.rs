@@ -70,6 +70,8 @@ struct Held {
 pub struct Obtained {
     /// The files.
     pub files: Vec<PathBuf>,
+    /// What they are called, for people: a file that was fetched by its source.
+    pub names: Vec<String>,
     /// The digest of the file, or of the list of digests of several.
     pub sha256: String,
     /// What was found elsewhere.
@@ -277,7 +279,8 @@ impl World {
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all.dedup_by(|a, b| a.name == b.name);
         let found = all.iter().filter_map(|one| one.found.clone()).collect();
-        Ok(Obtained { sha256: digest_of(&all), files: all.into_iter().map(|one| one.file).collect(), found })
+        let names = all.iter().map(|one| one.name.display().to_string()).collect();
+        Ok(Obtained { sha256: digest_of(&all), files: all.into_iter().map(|one| one.file).collect(), names, found })
     }
 
     async fn files(&self, written: &Written) -> Result<Vec<One>> {

@@ -99,7 +99,8 @@ pub async fn write(
 
     let parts = parts(&to)?;
     let files = parts.concat();
-    let (schema, rows) = parquet_facts(&files)?;
+    let names = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>();
+    let (schema, rows) = parquet_facts(&files, &names)?;
     let pool = pool(&files).await?;
     Ok(Scored { dataset: Dataset { files, schema, rows, ..dataset.clone() }, parts, pool })
 }

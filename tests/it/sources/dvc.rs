@@ -156,9 +156,10 @@ fn the_cache_of_the_checkout_needs_no_server_and_is_verified() {
     let Stand { run, source, servers } = unharmed();
     let elsewhere = run.obtain(&source).unwrap().obtained.found;
     let root = run.checkout.as_ref().unwrap().path().to_owned();
-    let cached = root.join(".dvc/cache").join(key(&content()));
+    let cached = root.join("cache").join(key(&content()));
     fs::create_dir_all(cached.parent().unwrap()).unwrap();
     fs::write(&cached, content()).unwrap();
+    fs::write(root.join(".dvc/config.local"), "[cache]\n    dir = ../cache\n").unwrap();
     let had = run.obtain_in(&root.join("models"), &source).unwrap();
     is_same(&had);
     assert_eq!((had.obtained.found, servers[0].asked().len()), (elsewhere, 1));
@@ -176,6 +177,18 @@ fn a_remote_may_be_a_folder_and_a_setting_local() {
     fs::write(&object, content()).unwrap();
     fs::write(checkout.path().join(".dvc/config.local"), "['remote \"store\"']\nurl = ../shared\n").unwrap();
     is_same(&Run::at(checkout).obtain("dvc:models/m.onnx").unwrap());
+}
+
+#[test]
+fn a_file_may_be_on_another_remote_than_the_rest() {
+    let (first, other) = (remote(Vec::new()), remote(vec![(key(&content()), content())]));
+    let checkout = tracking(&first.url("team/dvc"));
+    let config = format!("['remote \"other\"']\nurl = {}\n", other.url("team/dvc"));
+    fs::write(checkout.path().join(".dvc/config.local"), config).unwrap();
+    let pointer = format!("{}  remote: other\n", pointer(&content(), "m.onnx"));
+    fs::write(checkout.path().join("models/m.onnx.dvc"), pointer).unwrap();
+    is_same(&Run::at(checkout).obtain("dvc:models/m.onnx").unwrap());
+    assert_eq!((first.asked().len(), other.asked().len()), (0, 1));
 }
 
 #[test]
