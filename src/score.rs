@@ -12,6 +12,7 @@ use crate::artifact::path::sha256_of_bytes;
 use crate::artifact::trouble::redacted;
 use crate::artifact::world::{Found, Obtained, World};
 use crate::spec::written::{self, Model, Task};
+use crate::target::Files;
 
 pub mod definition;
 pub mod onnx;
@@ -104,7 +105,7 @@ pub enum Resampled {
 #[derive(Debug, Clone)]
 pub struct Predictions {
     /// The Parquet files.
-    pub files: Vec<PathBuf>,
+    pub files: Files,
     /// Their schema.
     pub schema: SchemaRef,
     /// The columns of the scores: one for each output of the model.
@@ -248,7 +249,7 @@ async fn open_predictions(world: &World, written: &written::PredictionsScorer) -
         source: format!("predictions:{source}"),
         sha256: Some(sha256),
         found,
-        scorer: Scorer::Predictions(Predictions { files, schema, scores }),
+        scorer: Scorer::Predictions(Predictions { files: files.into(), schema, scores }),
     })
 }
 

@@ -11,10 +11,15 @@ use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::path::sha256_of_bytes;
 use crate::artifact::world::{Found, Obtained, Shelf, World};
 use crate::evidence::Finding;
 use crate::score::Judged;
 use crate::spec::Spec;
+
+pub use self::partitions::Partitions;
+
+mod partitions;
 
 /// The two models of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -41,15 +46,30 @@ pub struct Dataset {
     /// Its name in the spec.
     pub name: String,
     /// Its Parquet files, sorted.
-    pub files: Vec<PathBuf>,
-    /// The schema of the files.
+    pub files: Files,
+    /// The schema of the files, and behind it the columns of their paths.
     pub schema: SchemaRef,
     /// The number of rows.
     pub rows: u64,
-    /// The digest of the files.
+    /// The digest of the files, and of what their paths say.
     pub sha256: String,
     /// The files that were found elsewhere.
     pub found: Vec<Found>,
+}
+
+/// Parquet files, and what their paths say of their rows.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The files.
+    pub paths: Vec<PathBuf>,
+    /// The columns in their paths, if there are any.
+    pub partitions: Option<Partitions>,
+}
+
+impl From<Vec<PathBuf>> for Files {
+    fn from(paths: Vec<PathBuf>) -> Self {
+        Self { paths, partitions: None }
+    }
 }
 
 /// What a run judges.
@@ -133,7 +153,23 @@ impl Dataset {
         let data = spec.written.data.get(name).with_context(context)?;
         let Obtained { files, names, sha256, found } = world.obtain(data.patterns()).await.with_context(context)?;
         let (schema, rows) = parquet_facts(&files, &names).with_context(context)?;
-        Ok(Self { name: name.to_owned(), files, schema, rows, sha256, found })
+        let opened = Self { name: name.to_owned(), files: files.into(), schema, rows, sha256, found };
+        opened.partitioned(world, &names).with_context(context)
+    }
+
+    /// The same with the columns of the paths.
+    fn partitioned(self, world: &World, names: &[String]) -> Result<Self> {
+        let relative = |name: &String| {
+            Path::new(name).strip_prefix(&world.folder).map_or_else(|_| name.clone(), |path| path.display().to_string())
+        };
+        let names = names.iter().map(relative).collect::<Vec<_>>();
+        let Some((fields, folders)) = partitions::found(&names, self.schema.fields())? else { return Ok(self) };
+        let said = folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join("\n");
+        let sha256 = sha256_of_bytes(format!("{}\n{said}", self.sha256).as_bytes());
+        let (root, paths) = world.laid_out(&self.files.paths, &folders)?;
+        let schema = Schema::new(self.schema.fields().iter().chain(&fields).cloned().collect::<Vec<_>>());
+        let files = Files { paths, partitions: Some(Partitions { root, fields }) };
+        Ok(Self { files, schema: Arc::new(schema), sha256, ..self })
     }
 }
 

@@ -42,7 +42,8 @@ pub(super) const KIND: Kind = Kind {
 ///
 /// # What it does
 /// Lists only the folders that a glob can mean, so a pattern over Hive partitions does not list those that it leaves out,
-/// and fetches the objects that the cache does not have. The credentials are those of the machine: the variables
+/// and fetches the objects that the cache does not have. Such folders are columns of the data, as the source `path` tells. The
+/// credentials are those of the machine: the variables
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` and `AWS_ENDPOINT_URL`, a web identity
 /// or the role of the machine; `GOOGLE_APPLICATION_CREDENTIALS`; `AZURE_STORAGE_ACCOUNT_NAME` with `AZURE_STORAGE_ACCOUNT_KEY`
 /// or a federated token. The actions of the three clouds set them from the token of GitHub's OIDC.

@@ -283,6 +283,30 @@ impl World {
         Ok(Obtained { sha256: digest_of(&all), files: all.into_iter().map(|one| one.file).collect(), names, found })
     }
 
+    /// Lays files out in a folder of this run, each in one that is named; the folder, and the files in the order of their
+    /// paths in it.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to.
+    pub fn laid_out(&self, files: &[PathBuf], folders: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
+        let held = self.shelf.held()?;
+        let root =
+            tempfile::Builder::new().tempdir_in(held.links.path()).with_context(|| held.folder.cannot_be_written())?;
+        // It goes with all that is held.
+        let root = std::path::absolute(root.keep())?;
+        let mut laid = Vec::new();
+        for (number, (file, folder)) in files.iter().zip(folders).enumerate() {
+            let (folder, file) = (root.join(folder), std::path::absolute(file)?);
+            let link = folder.join(format!("{number:08}.parquet"));
+            let linked = fs::create_dir_all(&folder)
+                .and_then(|()| fs::hard_link(&file, &link).or_else(|_| std::os::unix::fs::symlink(&file, &link)));
+            linked.with_context(|| held.folder.cannot_be_written())?;
+            laid.push(link);
+        }
+        laid.sort();
+        Ok((root, laid))
+    }
+
     async fn files(&self, written: &Written) -> Result<Vec<One>> {
         if let Some(one) = self.pinned(written)? {
             return Ok(vec![one]);

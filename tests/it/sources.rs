@@ -24,6 +24,7 @@ mod gate;
 mod git;
 mod hub;
 mod mlflow;
+mod partitions;
 mod reference;
 mod release;
 pub(crate) mod server;

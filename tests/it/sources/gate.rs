@@ -32,13 +32,13 @@ fn rows() -> RecordBatch {
 }
 
 pub(super) fn parquet() -> Vec<u8> {
-    parquet_of(rows())
+    parquet_of(&rows())
 }
 
-fn parquet_of(rows: RecordBatch) -> Vec<u8> {
+pub(super) fn parquet_of(rows: &RecordBatch) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), None).unwrap();
-    writer.write(&rows).unwrap();
+    writer.write(rows).unwrap();
     writer.close().unwrap();
     bytes
 }
@@ -141,7 +141,7 @@ fn a_file_that_is_no_data_is_named_by_its_source() {
     assert!(told.contains(&format!("`{shown}` is not a complete Parquet file")), "{told}");
     // So is one that is unlike another.
     fs::write(folder.path().join("a.parquet"), parquet()).unwrap();
-    let other = Server::start(|asked| Reply::file(asked, &parquet_of(rows().project(&[0, 1]).unwrap()), Some(TAG)));
+    let other = Server::start(|asked| Reply::file(asked, &parquet_of(&rows().project(&[0, 1]).unwrap()), Some(TAG)));
     write(folder.path(), &other.url("test.parquet"));
     let spec = fs::read_to_string(folder.path().join("modelgate.yaml")).unwrap();
     let several = format!("[a.parquet, '{}']", other.url("test.parquet"));
