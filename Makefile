@@ -33,6 +33,7 @@ test: $(RUNTIME) $(NODE) ## everything that proves that it works
 	tests/github/install.sh
 	node tests/github/events.mjs $(EVENTS)
 	tests/tools/environments.sh tests/services/requirements $(SERVICES)
+	tests/services/install.sh $(SERVICES)
 	@rm -f $(REQUESTS)
 	ORT_DYLIB_PATH=$(LIBRARY) MODELGATE_EVENTS=$(EVENTS) MODELGATE_REQUESTS=$(REQUESTS) MODELGATE_SERVICES=$(SERVICES) \
 	  $(CARGO) test --locked

@@ -21,10 +21,12 @@ mod actions;
 mod bucket;
 pub mod cache;
 pub mod digest;
+mod dvc;
 pub mod fetch;
 pub(crate) mod git;
 mod github;
 mod hub;
+mod md5;
 mod mlflow;
 pub mod path;
 pub mod reach;
@@ -38,7 +40,7 @@ pub mod world;
 
 /// Every kind of source, in the order of the docs.
 pub static SOURCES: &[Kind] =
-    &[path::KIND, git::KIND, release::KIND, actions::KIND, web::KIND, bucket::KIND, mlflow::KIND, hub::KIND];
+    &[path::KIND, git::KIND, release::KIND, actions::KIND, web::KIND, bucket::KIND, dvc::KIND, mlflow::KIND, hub::KIND];
 
 /// What separates a source from the digest that it is pinned to.
 const PIN: &str = "@sha256:";
@@ -73,6 +75,8 @@ pub struct Item {
     pub identity: Option<String>,
     /// The digest that its bytes must have, where the source says it.
     pub sha256: Option<String>,
+    /// The MD5 that its bytes must have, where that is what the source says. It is no proof against malice.
+    pub md5: Option<md5::Expected>,
     /// How large it is, where the source says it.
     pub bytes: Option<u64>,
     /// Which version it is, where the source has versions.
@@ -245,6 +249,7 @@ mod tests {
             ("actions:train.yml/model/m.onnx@main", "actions"),
             ("https://acme.com/m.onnx", "https"),
             ("s3://acme/m.onnx", "bucket"),
+            ("dvc:models/m.onnx", "dvc"),
             ("mlflow:models:/delays@champion", "mlflow"),
             ("hf:acme/delays@main/m.onnx", "hf"),
         ] {

@@ -422,7 +422,7 @@ impl Bench {
         let seed = random::seed(&[&self.seed, candidate.name(), &split.to_string()]);
         let datasets = self.scored.iter().map(|scored| {
             let files = if half { half_of(&scored.parts, seed) } else { scored.parts.concat() };
-            (scored.dataset.name.clone(), Dataset { files, ..scored.dataset.clone() })
+            (scored.dataset.name.clone(), Dataset { files: files.into(), ..scored.dataset.clone() })
         });
         candidate.target(&self.spec, datasets.collect(), seed, &self.pool)
     }

@@ -12,6 +12,7 @@ use crate::artifact::path::sha256_of_bytes;
 use crate::artifact::trouble::redacted;
 use crate::artifact::world::{Found, Obtained, World};
 use crate::spec::written::{self, Model, Task};
+use crate::target::Files;
 
 pub mod definition;
 pub mod onnx;
@@ -104,7 +105,7 @@ pub enum Resampled {
 #[derive(Debug, Clone)]
 pub struct Predictions {
     /// The Parquet files.
-    pub files: Vec<PathBuf>,
+    pub files: Files,
     /// Their schema.
     pub schema: SchemaRef,
     /// The columns of the scores: one for each output of the model.
@@ -238,8 +239,8 @@ fn order(features: &[String], mut fields: Vec<arrow::datatypes::Field>) -> Vec<a
 async fn open_predictions(world: &World, written: &written::PredictionsScorer) -> Result<Judged> {
     let source = redacted(&written.predictions);
     let obtained = world.obtain(std::slice::from_ref(&written.predictions)).await;
-    let Obtained { files, sha256, found } = obtained.context("the predictions cannot be read")?;
-    let (schema, _) = crate::target::parquet_facts(&files)?;
+    let Obtained { files, names, sha256, found } = obtained.context("the predictions cannot be read")?;
+    let (schema, _) = crate::target::parquet_facts(&files, &names)?;
     let (scores, key) = (written.columns(), if written.scores.is_empty() { "score" } else { "scores" });
     if let Some(absent) = scores.iter().find(|score| schema.field_with_name(score).is_err()) {
         bail!("`{source}` has no column `{absent}`; name the column of the scores with `{key}:`");
@@ -248,13 +249,13 @@ async fn open_predictions(world: &World, written: &written::PredictionsScorer) -
         source: format!("predictions:{source}"),
         sha256: Some(sha256.find().await?),
         found,
-        scorer: Scorer::Predictions(Predictions { files, schema, scores }),
+        scorer: Scorer::Predictions(Predictions { files: files.into(), schema, scores }),
     })
 }
 
 async fn open_onnx(world: &World, written: &written::OnnxScorer) -> Result<Judged> {
     let source = redacted(&written.onnx);
-    let Obtained { files, found, sha256: expected } = world.obtain(std::slice::from_ref(&written.onnx)).await?;
+    let Obtained { files, found, sha256: expected, .. } = world.obtain(std::slice::from_ref(&written.onnx)).await?;
     let [file] = files.as_slice() else { bail!("`{source}` names {} files; name one model", files.len()) };
     let bytes = std::fs::read(file).with_context(|| format!("`{source}` cannot be read"))?;
     let sha256 = sha256_of_bytes(&bytes);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -16,6 +16,10 @@ use crate::artifact::world::{Found, Obtained, Shelf, World};
 use crate::evidence::Finding;
 use crate::score::Judged;
 use crate::spec::Spec;
+
+pub use self::partitions::Partitions;
+
+mod partitions;
 
 /// The two models of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -42,15 +46,30 @@ pub struct Dataset {
     /// Its name in the spec.
     pub name: String,
     /// Its Parquet files, sorted.
-    pub files: Vec<PathBuf>,
-    /// The schema of the files.
+    pub files: Files,
+    /// The schema of the files, and behind it the columns of their paths.
     pub schema: SchemaRef,
     /// The number of rows.
     pub rows: u64,
-    /// The digest of the files.
+    /// The digest of the files, and of what their paths say.
     pub sha256: Digest,
     /// The files that were found elsewhere.
     pub found: Vec<Found>,
+}
+
+/// Parquet files, and what their paths say of their rows.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The files.
+    pub paths: Vec<PathBuf>,
+    /// The columns in their paths, if there are any.
+    pub partitions: Option<Partitions>,
+}
+
+impl From<Vec<PathBuf>> for Files {
+    fn from(paths: Vec<PathBuf>) -> Self {
+        Self { paths, partitions: None }
+    }
 }
 
 /// What a run judges.
@@ -143,25 +162,41 @@ impl Dataset {
     async fn open(world: &World, spec: &Spec, name: &str) -> Result<Self> {
         let context = || format!("dataset `{name}` cannot be read");
         let data = spec.written.data.get(name).with_context(context)?;
-        let Obtained { files, sha256, found } = world.obtain(data.patterns()).await.with_context(context)?;
-        let (schema, rows) = parquet_facts(&files).with_context(context)?;
-        Ok(Self { name: name.to_owned(), files, schema, rows, sha256, found })
+        let Obtained { files, names, sha256, found } = world.obtain(data.patterns()).await.with_context(context)?;
+        let (schema, rows) = parquet_facts(&files, &names).with_context(context)?;
+        let opened = Self { name: name.to_owned(), files: files.into(), schema, rows, sha256, found };
+        opened.partitioned(world, &names).with_context(context)
+    }
+
+    /// The same with the columns of the paths.
+    fn partitioned(self, world: &World, names: &[String]) -> Result<Self> {
+        let relative = |name: &String| {
+            Path::new(name).strip_prefix(&world.folder).map_or_else(|_| name.clone(), |path| path.display().to_string())
+        };
+        let names = names.iter().map(relative).collect::<Vec<_>>();
+        let Some((fields, folders)) = partitions::found(&names, self.schema.fields())? else { return Ok(self) };
+        let said = folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join("\n");
+        let sha256 = self.sha256.and(said);
+        let (root, paths) = world.laid_out(&self.files.paths, &folders)?;
+        let schema = Schema::new(self.schema.fields().iter().chain(&fields).cloned().collect::<Vec<_>>());
+        let files = Files { paths, partitions: Some(Partitions { root, fields }) };
+        Ok(Self { name: self.name, files, schema: Arc::new(schema), rows: self.rows, sha256, found: self.found })
     }
 }
 
-/// The schema that all files share, and their rows together.
+/// The schema that all files share, and their rows together; what they are called is for messages.
 ///
 /// # Errors
 /// When a file is no Parquet, is cut off, or has other columns than the first.
-pub fn parquet_facts(files: &[PathBuf]) -> Result<(SchemaRef, u64)> {
+pub fn parquet_facts(files: &[PathBuf], names: &[String]) -> Result<(SchemaRef, u64)> {
     let mut facts: Option<(SchemaRef, u64)> = None;
-    for file in files {
-        let (schema, rows) = facts_of_one(file)?;
+    for (file, name) in files.iter().zip(names) {
+        let (schema, rows) = facts_of_one(file, name)?;
         facts = Some(match facts {
             None => (schema, rows),
             Some((first, so_far)) => {
                 let alike = first.fields() == schema.fields();
-                ensure!(alike, "`{}` has other columns or types than `{}`", file.display(), files[0].display());
+                ensure!(alike, "`{name}` has other columns or types than `{}`", names[0]);
                 (first, so_far + rows)
             }
         });
@@ -169,10 +204,10 @@ pub fn parquet_facts(files: &[PathBuf]) -> Result<(SchemaRef, u64)> {
     facts.context("no files")
 }
 
-fn facts_of_one(file: &PathBuf) -> Result<(SchemaRef, u64)> {
-    let opened = File::open(file).with_context(|| format!("`{}` cannot be opened", file.display()))?;
+fn facts_of_one(file: &Path, name: &str) -> Result<(SchemaRef, u64)> {
+    let opened = File::open(file).with_context(|| format!("`{name}` cannot be opened"))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(opened)
-        .with_context(|| format!("`{}` is not a complete Parquet file", file.display()))?;
+        .with_context(|| format!("`{name}` is not a complete Parquet file"))?;
     let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
     let fields = reader.schema().fields().clone();
     Ok((Arc::new(Schema::new(fields)), rows))

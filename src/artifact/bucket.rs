@@ -1,7 +1,6 @@
 //! Objects in S3, Google Cloud Storage and Azure Blob Storage, with the credentials that the machine has.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use schemars::JsonSchema;
 
-use super::trouble::{Absent, Trouble, innermost};
+use super::trouble::{Absent, Trouble, innermost, redacted};
 use super::world::World;
 use super::{Body, Item, Kind, Malformed, Place, Remote, Source, Version, time};
 
@@ -25,7 +24,7 @@ const MOST_OBJECTS: usize = 10_000;
 /// The time for one request; longer than the parts of a large object may take, since their rate is watched.
 const TIME: (&str, Cow<'static, str>) = ("timeout", Cow::Borrowed("1 hour"));
 /// A `*` stands for a part of a name, and not for several folders.
-const WITHIN_NAMES: MatchOptions =
+pub(super) const WITHIN_NAMES: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
 /// The kind of source.
@@ -43,7 +42,8 @@ pub(super) const KIND: Kind = Kind {
 ///
 /// # What it does
 /// Lists only the folders that a glob can mean, so a pattern over Hive partitions does not list those that it leaves out,
-/// and fetches the objects that the cache does not have. The credentials are those of the machine: the variables
+/// and fetches the objects that the cache does not have. Such folders are columns of the data, as the source `path` tells. The
+/// credentials are those of the machine: the variables
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` and `AWS_ENDPOINT_URL`, a web identity
 /// or the role of the machine; `GOOGLE_APPLICATION_CREDENTIALS`; `AZURE_STORAGE_ACCOUNT_NAME` with `AZURE_STORAGE_ACCOUNT_KEY`
 /// or a federated token. The actions of the three clouds set them from the token of GitHub's OIDC.
@@ -74,8 +74,7 @@ impl Bucket {
         else {
             return Err(Malformed::new(format!("`{text}` names no object"), "write `s3://BUCKET/KEY`"));
         };
-        let is_name = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
-        if !bucket.chars().all(is_name) {
+        if !is_name(bucket) {
             return Err(Malformed::new(format!("`{bucket}` is no name of a bucket"), "write `s3://BUCKET/KEY`"));
         }
         if let Err(error) = Pattern::new(key) {
@@ -190,6 +189,12 @@ impl Store {
         Ok((folders, listed.objects))
     }
 
+    /// An object that was not looked for, whichever version it has.
+    pub(super) fn at(&self, key: &str) -> Result<Box<dyn Remote>, Trouble> {
+        let location = Path::parse(key).map_err(|error| trouble(error.into()))?;
+        Ok(Box::new(Stored { store: Arc::clone(&self.store), location, e_tag: None, version: None }))
+    }
+
     /// An object that was found.
     pub(super) fn item(&self, object: ObjectMeta) -> Item {
         let name = format!("{}/{}", self.root, object.location);
@@ -197,17 +202,24 @@ impl Store {
         let identity = version.map(|version| format!("{name} {version}"));
         let bytes = Some(object.size);
         let told = Version { time: time::of_seconds(object.last_modified.timestamp()), ..Version::default() };
-        let place = Place::There(Box::new(Stored { store: Arc::clone(&self.store), object }));
-        Item { name, identity, sha256: None, bytes, version: told, place }
+        let ObjectMeta { location, e_tag, version, .. } = object;
+        let place = Place::There(Box::new(Stored { store: Arc::clone(&self.store), location, e_tag, version }));
+        Item { name, identity, sha256: None, md5: None, bytes, version: told, place }
     }
 }
 
-fn has_wildcard(text: &str) -> bool {
+/// Whether a text can be the name of a bucket.
+pub(super) fn is_name(text: &str) -> bool {
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
+    !text.is_empty() && text.chars().all(is_part)
+}
+
+pub(super) fn has_wildcard(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
 /// A part of a glob that was one when the whole was read; what is none fits nothing.
-fn pattern(text: &str) -> Pattern {
+pub(super) fn pattern(text: &str) -> Pattern {
     Pattern::new(text).unwrap_or_default()
 }
 
@@ -237,22 +249,18 @@ impl Source for Bucket {
     }
 }
 
-/// An object of a version.
+/// An object, of a version where that is known.
 struct Stored {
     store: Arc<dyn ObjectStore>,
-    object: ObjectMeta,
-}
-
-impl fmt::Debug for Stored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.object.location)
-    }
+    location: Path,
+    e_tag: Option<String>,
+    version: Option<String>,
 }
 
 #[async_trait]
 impl Remote for Stored {
     async fn open(&self, from: u64) -> Result<Body, Trouble> {
-        let ObjectMeta { location, e_tag, version, .. } = &self.object;
+        let Self { location, e_tag, version, .. } = self;
         let range = (from > 0).then_some(GetRange::Offset(from));
         let options = GetOptions { range, if_match: e_tag.clone(), version: version.clone(), ..GetOptions::default() };
         let got = self.store.get_opts(location, options).await.map_err(trouble)?;
@@ -261,33 +269,43 @@ impl Remote for Stored {
     }
 
     fn is_pinned(&self) -> bool {
-        self.object.e_tag.is_some() || self.object.version.is_some()
+        self.e_tag.is_some() || self.version.is_some()
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
 fn trouble(error: Error) -> Trouble {
-    let why = innermost(&error);
-    match error {
-        Error::NotFound { .. } => {
-            Trouble::last(format!("there is no such object or bucket: {why}"), "check the bucket and the key")
+    let innermost = innermost(&error);
+    let (status, why) = answered(&innermost).map_or((None, innermost.clone()), |(status, why)| (Some(status), why));
+    match (error, status) {
+        // Where a list was asked for, only the text says what the answer was.
+        (Error::NotFound { .. }, _) | (Error::Generic { .. }, Some(404)) => {
+            let remedy = "check the bucket and the key".to_owned();
+            Trouble::Nothing { why: redacted(&format!("there is no such object or bucket: {why}")), remedy }
         }
-        Error::Precondition { .. } => {
+        (Error::Precondition { .. }, _) => {
             Trouble::last("it changed while it was read", "run again, or name a key that stays")
         }
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            Trouble::last(why, "give this run credentials that may read it")
-        }
-        Error::InvalidPath { .. } | Error::NotImplemented { .. } | Error::NotSupported { .. } => {
+        (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _)
+        | (Error::Generic { .. }, Some(401 | 403)) => Trouble::last(why, "give this run credentials that may read it"),
+        (Error::InvalidPath { .. } | Error::NotImplemented { .. } | Error::NotSupported { .. }, _) => {
             Trouble::last(why, "check the key")
         }
         _ => Trouble::again(why),
     }
 }
 
+/// The status that a server answered, and what it said: of XML its message.
+fn answered(why: &str) -> Option<(u16, String)> {
+    let (status, body) = why.strip_prefix("Server returned non-2xx status code: ")?.split_once(": ")?;
+    let message = body.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
+    let message = message.map_or(body, |(message, _)| message).trim();
+    Some((status.split(' ').next()?.parse().ok()?, format!("the server answers {status}: {message}")))
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
+    use std::fmt;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::stream::BoxStream;
@@ -391,7 +409,8 @@ mod tests {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let key = Path::from("m.onnx");
         store.put(&key, PutPayload::from("first")).await.unwrap();
-        let stored = Stored { object: store.head(&key).await.unwrap(), store: Arc::clone(&store) };
+        let ObjectMeta { location, e_tag, version, .. } = store.head(&key).await.unwrap();
+        let stored = Stored { store: Arc::clone(&store), location, e_tag, version };
         let body = stored.open(2).await.unwrap();
         assert_eq!((body.from, body.bytes), (2, Some(5)));
         store.put(&key, PutPayload::from("other")).await.unwrap();

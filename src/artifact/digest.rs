@@ -49,6 +49,12 @@ impl Digest {
         })
     }
 
+    /// That of what this is the digest of, and a text.
+    #[must_use]
+    pub fn and(self, text: String) -> Self {
+        Self::new(async move { Ok(path::sha256_of_bytes(format!("{}\n{text}", self.find().await?).as_bytes())) })
+    }
+
     fn new(found: impl Future<Output = Result<String>> + Send + 'static) -> Self {
         Self(found.map(|found| found.map_err(Arc::new)).boxed().shared())
     }

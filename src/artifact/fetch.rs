@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use super::trouble::Trouble;
-use super::{Body, Item, Remote, path};
+use super::{Body, Item, Remote, md5, path};
 
 /// What fetching a file may take.
 #[derive(Debug, Clone)]
@@ -118,7 +118,8 @@ pub async fn fetch(
     limits: &Limits,
     transfers: &Transfers,
 ) -> Result<String, Trouble> {
-    let mut transfer = Transfer { item, remote, limits, transfers, file, hasher: Sha256::new(), at: 0, whole: None };
+    let (sha256, md5) = (Sha256::new(), item.md5.as_ref().map(md5::Expected::hasher));
+    let mut transfer = Transfer { item, remote, limits, transfers, file, sha256, md5, at: 0, whole: None };
     transfers.expect(item.bytes.unwrap_or_default());
     let done = timeout(limits.time, transfer.repeat()).await;
     done.unwrap_or_else(|_| Err(too_long(limits)))
@@ -155,7 +156,8 @@ struct Transfer<'t> {
     limits: &'t Limits,
     transfers: &'t Transfers,
     file: &'t mut File,
-    hasher: Sha256,
+    sha256: Sha256,
+    md5: Option<md5::Hasher>,
     /// Bytes that are written.
     at: u64,
     /// Bytes of the whole file, as the server says.
@@ -168,14 +170,14 @@ impl Transfer<'_> {
         loop {
             let before = self.at;
             let trouble = match self.once().await.and_then(|()| self.finish()) {
-                Ok(sha256) => match &self.item.sha256 {
-                    Some(expected) if *expected != sha256 && resumed => {
+                Ok(sha256) => match self.wrong_digest(&sha256) {
+                    Some(_) if resumed => {
                         // Perhaps the parts are of two files.
                         self.restart()?;
                         Trouble::again("what came in parts has another digest than it must have")
                     }
-                    Some(expected) if *expected != sha256 => return Err(wrong_digest(expected, &sha256)),
-                    _ => return Ok(sha256),
+                    Some(wrong) => return Err(wrong),
+                    None => return Ok(sha256),
                 },
                 Err(trouble) => trouble,
             };
@@ -186,7 +188,7 @@ impl Transfer<'_> {
             if tries >= self.limits.tries {
                 return Err(Trouble::again(format!("{why}, in {tries} tries")));
             }
-            if !self.remote.is_pinned() && self.item.sha256.is_none() {
+            if !self.remote.is_pinned() && self.item.sha256.is_none() && self.item.md5.is_none() {
                 self.restart()?;
             }
             resumed |= self.at > 0;
@@ -229,7 +231,8 @@ impl Transfer<'_> {
     fn write(&mut self, piece: &[u8]) -> Result<(), Trouble> {
         self.ensure_small(self.at + piece.len() as u64)?;
         self.file.write_all(piece).map_err(|error| unwritten(&error))?;
-        self.hasher.update(piece);
+        self.sha256.update(piece);
+        self.md5.iter_mut().for_each(|md5| md5.update(piece));
         self.at += piece.len() as u64;
         self.transfers.add(piece.len() as u64);
         Ok(())
@@ -250,7 +253,7 @@ impl Transfer<'_> {
 
     fn restart(&mut self) -> Result<(), Trouble> {
         self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0))).map_err(|error| unwritten(&error))?;
-        (self.hasher, self.at) = (Sha256::new(), 0);
+        (self.sha256, self.md5, self.at) = (Sha256::new(), self.item.md5.as_ref().map(md5::Expected::hasher), 0);
         Ok(())
     }
 
@@ -264,13 +267,23 @@ impl Transfer<'_> {
             _ => {}
         }
         self.file.sync_all().map_err(|error| unwritten(&error))?;
-        Ok(path::hex(&self.hasher.clone().finalize()))
+        Ok(path::hex(&self.sha256.clone().finalize()))
+    }
+
+    /// What is wrong where a digest is another one than it must be.
+    fn wrong_digest(&mut self, sha256: &str) -> Option<Trouble> {
+        if let Some(expected) = self.item.sha256.as_deref().filter(|expected| *expected != sha256) {
+            return Some(wrong_digest("SHA-256", expected, sha256));
+        }
+        let expected = self.item.md5.as_ref()?;
+        let found = expected.unlike(self.md5.take()?)?;
+        Some(wrong_digest("MD5", &expected.digest, &found))
     }
 }
 
-fn wrong_digest(expected: &str, found: &str) -> Trouble {
+fn wrong_digest(kind: &str, expected: &str, found: &str) -> Trouble {
     Trouble::last(
-        format!("its SHA-256 is {found} and must be {expected}"),
+        format!("its {kind} is {found} and must be {expected}"),
         "it is another file than the one that was meant: find out who changed it, or correct the digest",
     )
 }

@@ -214,7 +214,7 @@ impl Source for Blob {
             }
             None => (None, found.bytes, found.place),
         };
-        Ok(vec![Item { name, identity, sha256, bytes: Some(bytes), version, place }])
+        Ok(vec![Item { name, identity, sha256, md5: None, bytes: Some(bytes), version, place }])
     }
 }
 

@@ -112,6 +112,7 @@ impl Source for File {
             name: format!("hf:{repository}@{commit}/{path}"),
             identity: Some(redacted(request.url.as_str())),
             sha256: linked.filter(|tag| is_sha256(tag)),
+            md5: None,
             bytes,
             version: Version { title: Some(format!("commit {}", &commit[..12])), ..Version::default() },
             place: Place::There(Box::new(world.web.location(request, true))),

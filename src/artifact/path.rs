@@ -32,6 +32,10 @@ pub(super) const KIND: Kind = Kind {
 /// some of them, and `**` for any folders; its files are read in the order of their names. On a pull request the files must
 /// lie in the workspace, whatever `..` and links say.
 ///
+/// Of data, folders such as `month=2026-01` are columns, as Hive lays it out, for files of any source: the column `month`, unless
+/// the files themselves have one. It has whole numbers where all values are such, else texts. All files of a dataset must
+/// have the same such columns.
+///
 /// # Identity
 /// The digest of the bytes.
 ///
@@ -74,6 +78,7 @@ impl Source for Files {
                 name,
                 identity: None,
                 sha256: None,
+                md5: None,
                 bytes: None,
                 version: Version::default(),
                 place: Place::Here(file),

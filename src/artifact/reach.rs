@@ -20,6 +20,8 @@ pub enum Reach {
     Agreed {
         /// The checkout.
         workspace: PathBuf,
+        /// The hosts and buckets that the base allows to what files of the checkout name.
+        allowed: Vec<String>,
     },
     /// The sources are named by a pull request.
     Named {
@@ -31,6 +33,15 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// What may be reached of what a file of the checkout names: a pull request may have changed it.
+    #[must_use]
+    pub fn of_checkout(&self) -> Self {
+        match self.clone() {
+            Self::Agreed { workspace, allowed } => Self::Named { workspace, allowed },
+            reach => reach,
+        }
+    }
+
     /// Refuses a file outside the checkout, whatever links lead there.
     ///
     /// # Errors
@@ -39,7 +50,7 @@ impl Reach {
         let workspace = match self {
             Self::Own => return Ok(()),
             Self::Agreed { .. } if Path::new(written).is_absolute() => return Ok(()),
-            Self::Agreed { workspace } | Self::Named { workspace, .. } => workspace,
+            Self::Agreed { workspace, .. } | Self::Named { workspace, .. } => workspace,
         };
         let real =
             |path: &Path| fs::canonicalize(path).with_context(|| format!("`{}` cannot be found", path.display()));
@@ -78,6 +89,17 @@ impl Reach {
             Self::Named { allowed, .. } if !allowed.iter().any(|allowed| allowed == bucket) => Err(refused(bucket)),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a server that the base of a pull request does not allow by its whole name, for a client that finds its
+    /// addresses itself.
+    ///
+    /// # Errors
+    /// With the entry that would allow it.
+    pub fn ensure_endpoint(&self, url: &Url) -> Result<(), Trouble> {
+        let Self::Named { allowed, workspace } = self else { return Ok(()) };
+        let allowed = allowed.iter().filter(|entry| !entry.starts_with('*')).cloned().collect();
+        Self::Named { workspace: workspace.clone(), allowed }.ensure_url(url)
     }
 
     /// Finds addresses of hosts, private ones only for hosts that are allowed by their whole name.
@@ -287,6 +309,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_checkout_names_is_not_agreed_upon() {
+        let url = "https://models.acme.com/m".parse().unwrap();
+        let agreed = |entry: &str| Reach::Agreed { workspace: PathBuf::new(), allowed: vec![entry.to_owned()] };
+        assert!(agreed("other.acme.com").ensure_url(&url).is_ok());
+        assert!(agreed("other.acme.com").of_checkout().ensure_url(&url).is_err());
+        assert!(agreed("*.acme.com").of_checkout().ensure_url(&url).is_ok());
+        assert!(agreed("*.acme.com").of_checkout().ensure_endpoint(&url).is_err());
+        assert!(agreed("models.acme.com").of_checkout().ensure_endpoint(&url).is_ok());
+        assert!(Reach::Own.of_checkout().ensure_endpoint(&url).is_ok());
+    }
+
+    #[test]
     fn a_path_stays_in_the_workspace() {
         let (workspace, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let secret = outside.path().join("secret");
@@ -294,7 +328,7 @@ mod tests {
         fs::write(workspace.path().join("model"), "m").unwrap();
         std::os::unix::fs::symlink(&secret, workspace.path().join("link")).unwrap();
         let reach = Reach::Named { workspace: workspace.path().to_owned(), allowed: Vec::new() };
-        let agreed = Reach::Agreed { workspace: workspace.path().to_owned() };
+        let agreed = Reach::Agreed { workspace: workspace.path().to_owned(), allowed: Vec::new() };
         let stays = |reach: &Reach, written: &str| reach.ensure_file(written, &workspace.path().join(written)).is_ok();
         assert!(stays(&reach, "model") && stays(&agreed, "model"));
         let absolute = secret.to_str().unwrap();

@@ -179,6 +179,7 @@ impl Source for Release {
             name: format!("release:{tag}/{name}"),
             identity: Some(format!("release:{tag}/{name} {} {changed}", asset.id)),
             sha256,
+            md5: None,
             bytes: asset.size,
             version: Version {
                 title: Some(format!("release {tag}")),

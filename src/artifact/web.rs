@@ -64,14 +64,19 @@ struct Address {
 
 impl Address {
     fn parse(text: &str) -> Result<Self, Malformed> {
-        let url = Url::parse(text)
-            .map_err(|error| Malformed::new(format!("`{text}` is no address: {error}"), "correct it"))?;
-        if is_plain_elsewhere(&url) {
-            let message = format!("`{text}` would come over a connection that anyone may change");
-            return Err(Malformed::new(message, "write `https://`; `http://` is for this machine"));
-        }
-        Ok(Self { url })
+        Ok(Self { url: address(text)? })
     }
+}
+
+/// An address that somebody wrote.
+pub(super) fn address(text: &str) -> Result<Url, Malformed> {
+    let url =
+        Url::parse(text).map_err(|error| Malformed::new(format!("`{text}` is no address: {error}"), "correct it"))?;
+    if is_plain_elsewhere(&url) {
+        let message = format!("`{text}` would come over a connection that anyone may change");
+        return Err(Malformed::new(message, "write `https://`; `http://` is for this machine"));
+    }
+    Ok(url)
 }
 
 /// Whether an address is without encryption, and not of this machine.
@@ -95,7 +100,15 @@ impl Source for Address {
         let tag = location.tag.as_ref().and_then(|tag| tag.to_str().ok());
         let identity = tag.map(|tag| format!("{name} {tag}"));
         let (bytes, version) = (whole(&part), Version { time: modified(part.headers()), ..Version::default() });
-        Ok(vec![Item { name, identity, sha256: None, bytes, version, place: Place::There(Box::new(location)) }])
+        Ok(vec![Item {
+            name,
+            identity,
+            sha256: None,
+            md5: None,
+            bytes,
+            version,
+            place: Place::There(Box::new(location)),
+        }])
     }
 }
 

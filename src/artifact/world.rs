@@ -71,6 +71,8 @@ struct Held {
 pub struct Obtained {
     /// The files.
     pub files: Vec<PathBuf>,
+    /// What they are called, for people: a file that was fetched by its source.
+    pub names: Vec<String>,
     /// The digest of the file, or of the list of digests of several.
     pub sha256: Digest,
     /// What was found elsewhere.
@@ -240,7 +242,7 @@ impl World {
         let name = redacted(request.url.as_str());
         let place = Place::There(Box::new(self.web.location(request, is_known)));
         let version = Version::default();
-        let answer = Item { name: name.clone(), identity: None, sha256: None, bytes: None, version, place };
+        let answer = Item { name: name.clone(), identity: None, sha256: None, md5: None, bytes: None, version, place };
         let bytes = self.read(answer, MOST_ANSWER).await?;
         serde_json::from_slice(&bytes).with_context(|| format!("`{name}` does not answer as such a server does"))
     }
@@ -278,7 +280,32 @@ impl World {
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all.dedup_by(|a, b| a.name == b.name);
         let found = all.iter().filter_map(|one| one.found.clone()).collect();
-        Ok(Obtained { sha256: digest_of(&all), files: all.into_iter().map(|one| one.file).collect(), found })
+        let names = all.iter().map(|one| one.name.display().to_string()).collect();
+        Ok(Obtained { sha256: digest_of(&all), files: all.into_iter().map(|one| one.file).collect(), names, found })
+    }
+
+    /// Lays files out in a folder of this run, each in one that is named; the folder, and the files in the order of their
+    /// paths in it.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to.
+    pub fn laid_out(&self, files: &[PathBuf], folders: &[PathBuf]) -> Result<(PathBuf, Vec<PathBuf>)> {
+        let held = self.shelf.held()?;
+        let root =
+            tempfile::Builder::new().tempdir_in(held.links.path()).with_context(|| held.folder.cannot_be_written())?;
+        // It goes with all that is held.
+        let root = std::path::absolute(root.keep())?;
+        let mut laid = Vec::new();
+        for (number, (file, folder)) in files.iter().zip(folders).enumerate() {
+            let (folder, file) = (root.join(folder), std::path::absolute(file)?);
+            let link = folder.join(format!("{number:08}.parquet"));
+            let linked = fs::create_dir_all(&folder)
+                .and_then(|()| fs::hard_link(&file, &link).or_else(|_| std::os::unix::fs::symlink(&file, &link)));
+            linked.with_context(|| held.folder.cannot_be_written())?;
+            laid.push(link);
+        }
+        laid.sort();
+        Ok((root, laid))
     }
 
     async fn files(&self, written: &Written) -> Result<Vec<One>> {
@@ -293,8 +320,8 @@ impl World {
         if let ([item], Some(pin)) = (items.as_mut_slice(), &written.pin) {
             let agree = item.sha256.as_ref().is_none_or(|sha256| sha256 == pin);
             ensure!(agree, "it is pinned to another SHA-256 than the one it has now; correct the pin, or name another");
-            item.sha256 = Some(pin.clone());
             if !matches!(item.place, Place::Here(_)) {
+                item.sha256 = Some(pin.clone());
                 // The same whether it is fetched or not, so that records are.
                 (item.name, item.identity) = (written.shown.clone(), Some(format!("sha256:{pin}")));
                 item.version = Version::default();
@@ -393,12 +420,22 @@ fn origin(identity: &str) -> String {
 /// A file of this machine. Its digest may wait, unless it must be a certain one or is told as that of what was found.
 async fn local(item: &Item, file: &Path) -> Result<One> {
     let sha256 = Digest::of_file(file.to_owned());
+    let wrong = |kind: &str, found: &str, expected: &str| {
+        let file = file.display();
+        anyhow!(
+            "`{file}` has the {kind} {found} and must have {expected}; it is damaged: remove it, and fetch it again"
+        )
+    };
     if let Some(expected) = &item.sha256 {
         let sha256 = sha256.find().await?;
-        ensure!(
-            sha256 == *expected,
-            "its SHA-256 is {sha256} and must be {expected}; correct the pin, or name another"
-        );
+        if sha256 != *expected {
+            return Err(wrong("SHA-256", &sha256, expected));
+        }
+    }
+    if let Some(expected) = &item.md5
+        && let Some(found) = expected.unlike_file(file)?
+    {
+        return Err(wrong("MD5", &found, &expected.digest));
     }
     let found = match item.identity.clone() {
         None => None,

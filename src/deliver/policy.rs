@@ -221,7 +221,7 @@ fn reach_of_candidate(base: &Spec, head: &Spec) -> Result<Reach> {
     let workspace = std::env::current_dir()?;
     let allowed = base.written.policy.allowed_hosts.clone();
     Ok(match head.written.candidate.sources() == base.written.candidate.sources() {
-        true => Reach::Agreed { workspace },
+        true => Reach::Agreed { workspace, allowed },
         false => Reach::Named { workspace, allowed },
     })
 }
@@ -233,7 +233,8 @@ async fn against(commit: String, base: &Spec, head: &Spec, event: &Event, github
     let statements = changes.iter().filter_map(|change| statement(change, &approver)).collect();
     let spec = change::effective(base, head)?;
     let lines = Lines::between(base, head);
-    let agreed = Reach::Agreed { workspace: std::env::current_dir()? };
+    let allowed = base.written.policy.allowed_hosts.clone();
+    let agreed = Reach::Agreed { workspace: std::env::current_dir()?, allowed };
     let reaches = Reaches { candidate: reach_of_candidate(base, head)?, agreed };
     let base = Some(Base { commit, spec: BaseSpec::Judges, changes });
     Ok(Judging { case: Case { spec, base, statements, reaches }, lines })

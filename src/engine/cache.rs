@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::datatypes::Float64Type;
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::SessionContext;
 use serde::Serialize;
@@ -30,7 +31,7 @@ use super::functions::Progress;
 use crate::artifact::cache::{self, Content, Folder};
 use crate::artifact::path;
 use crate::plan::{Input, Noise};
-use crate::target::{Dataset, Side, Target};
+use crate::target::{Dataset, Files, Side, Target};
 
 pub(super) mod numbered;
 mod pass;
@@ -277,4 +278,10 @@ fn is_same(found: &[ArrayRef], expected: &[ArrayRef]) -> bool {
         scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>()
     };
     found.iter().map(bits).eq(expected.iter().map(bits))
+}
+/// What the path of a file says of all its rows.
+fn values(files: &Files, file: &Path) -> Result<Vec<ScalarValue>> {
+    let Some(partitions) = &files.partitions else { return Ok(Vec::new()) };
+    let values = partitions.values(file)?.into_iter().zip(&partitions.fields);
+    values.map(|(value, field)| Ok(ScalarValue::try_from_string(value.to_owned(), field.data_type())?)).collect()
 }

@@ -13,7 +13,7 @@ use super::{session, view};
 use crate::answers::{Joined, Overlap};
 use crate::plan::OverlapAsk;
 use crate::score::Scorer;
-use crate::target::{Side, Target};
+use crate::target::{Files, Side, Target};
 
 /// Shared keys shown in a report.
 const EXAMPLES: usize = 3;
@@ -42,7 +42,7 @@ pub(super) async fn overlap(context: &SessionContext, target: &Target, ask: &Ove
     })
 }
 
-async fn keys(context: &SessionContext, files: &[std::path::PathBuf], key: &[String], side: &str) -> Result<DataFrame> {
+async fn keys(context: &SessionContext, files: &Files, key: &[String], side: &str) -> Result<DataFrame> {
     let named: Vec<Expr> =
         key.iter().enumerate().map(|(part, column)| ident(column).alias(part_name(side, part))).collect();
     Ok(session::read(context, files).await?.select(named)?)

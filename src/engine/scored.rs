@@ -19,7 +19,7 @@ use super::memory;
 use super::session::{self, Settings};
 use super::view::{self, View};
 use crate::plan::Input;
-use crate::target::{Dataset, Side, Target, parquet_facts};
+use crate::target::{Dataset, Files, Side, Target, parquet_facts};
 
 /// The column of the baseline's scores.
 pub const BASELINE: &str = "mg:baseline";
@@ -99,7 +99,9 @@ pub async fn write(
 
     let parts = parts(&to)?;
     let files = parts.concat();
-    let (schema, rows) = parquet_facts(&files)?;
+    let names = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>();
+    let (schema, rows) = parquet_facts(&files, &names)?;
+    let files = Files::from(files);
     let pool = pool(&files).await?;
     Ok(Scored { dataset: Dataset { files, schema, rows, ..dataset.clone() }, parts, pool })
 }
@@ -116,7 +118,7 @@ fn parts(folder: &Path) -> Result<Vec<Vec<PathBuf>>> {
     Ok(parts.into_values().collect())
 }
 
-async fn pool(files: &[PathBuf]) -> Result<Arc<[f64]>> {
+async fn pool(files: &Files) -> Result<Arc<[f64]>> {
     let rows = session::read(&session::open(&Settings::default()), files).await?.select(vec![ident(BASELINE)])?;
     let mut scores = Vec::new();
     for batch in rows.collect().await? {

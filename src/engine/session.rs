@@ -1,6 +1,6 @@
 //! How a session is opened.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 #[cfg(not(feature = "cluster"))]
 use anyhow::bail;
@@ -9,6 +9,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 
 use super::memory::Memory;
+use crate::target::{Files, Partitions};
 
 /// Rows of a batch. Large enough to keep a model busy, small enough to stay in the processor's cache.
 const BATCH: usize = 8192;
@@ -106,11 +107,13 @@ fn within(memory: &Memory, settings: &Settings) -> SessionConfig {
 ///
 /// # Errors
 /// When a file cannot be read.
-pub async fn read(context: &SessionContext, files: &[PathBuf]) -> Result<DataFrame> {
-    let paths = files
-        .iter()
-        .map(|file| file.to_str().map(str::to_owned).context("a path is not in UTF-8"))
-        .collect::<Result<Vec<_>>>()?;
+pub async fn read(context: &SessionContext, files: &Files) -> Result<DataFrame> {
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is not in UTF-8");
     let options = ParquetReadOptions::default().file_extension("");
-    Ok(context.read_parquet(paths, options).await?)
+    let Some(Partitions { root, fields }) = &files.partitions else {
+        let paths = files.paths.iter().map(|file| text(file)).collect::<Result<Vec<_>>>()?;
+        return Ok(context.read_parquet(paths, options).await?);
+    };
+    let columns = fields.iter().map(|field| (field.name().clone(), field.data_type().clone())).collect();
+    Ok(context.read_parquet(format!("{}/", text(root)?), options.table_partition_cols(columns)).await?)
 }

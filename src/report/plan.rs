@@ -110,7 +110,7 @@ fn scans(target: &Target, prepared: &Prepared<'_>, columns: &BTreeMap<String, Ve
         let Ask::Summary(ask) = ask else { continue };
         let Some(dataset) = target.datasets.get(&ask.dataset) else { continue };
         let (scan, inputs) = scans.entry(&ask.dataset).or_insert_with(|| {
-            let (files, rows) = (dataset.files.len(), dataset.rows);
+            let (files, rows) = (dataset.files.paths.len(), dataset.rows);
             let scan = Scan {
                 dataset: ask.dataset.clone(),
                 files,

@@ -112,7 +112,7 @@ struct Given {
 /// Has a file. One that was fetched gets the name that its source ends with, by whose ending programs tell what it is.
 async fn file(world: &World, source: &String, folder: &Path) -> Result<Given> {
     let shown = redacted(source);
-    let Obtained { files, found, sha256 } = world.obtain(std::slice::from_ref(source)).await?;
+    let Obtained { files, found, sha256, .. } = world.obtain(std::slice::from_ref(source)).await?;
     let [file] = files.as_slice() else { bail!("`{shown}` names {} files; name one", files.len()) };
     let mut path = std::path::absolute(file)?;
     if !found.is_empty() {

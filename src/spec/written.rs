@@ -541,7 +541,7 @@ pub struct Policy {
     /// weakening blocks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weakening_approvers: Vec<String>,
-    /// What a candidate that a pull request names may be fetched from: hosts such as `models.acme.com`, `*.acme.com`, and
+    /// What a candidate that a pull request names, and a remote of DVC, may be fetched from: hosts such as `models.acme.com`, `*.acme.com`, and
     /// buckets such as `s3://acme`. Without any, a pull request names files of the repository and its releases only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_hosts: Vec<String>,

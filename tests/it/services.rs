@@ -22,7 +22,7 @@ pub(crate) struct Service {
     pub(crate) folder: TempDir,
 }
 
-/// A program of the environment that `tests/services/requirements/NAME.txt` describes.
+/// A program of the environment that `tests/services/requirements/NAME.txt` describes, or `tests/services/install.sh` makes.
 pub(crate) fn program(environment: &str, name: &str) -> PathBuf {
     let folder = std::env::var_os("MODELGATE_SERVICES")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/services"), PathBuf::from);
@@ -32,7 +32,8 @@ pub(crate) fn program(environment: &str, name: &str) -> PathBuf {
 }
 
 impl Service {
-    /// Starts a server and waits until `path` of it answers with 200. What it is started with is told its port and folder.
+    /// Starts a server and waits until it answers to a request for `path`, be it that this is not allowed. What it is started
+    /// with is told its port and folder.
     pub(crate) fn start(path: &str, command: impl FnOnce(u16, &Path) -> Command) -> Self {
         let folder = TempDir::new().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -69,7 +70,7 @@ impl Service {
             stream.read_exact(&mut answer)?;
             Ok(answer)
         });
-        asked.is_ok_and(|answer| answer.ends_with(b" 200"))
+        asked.is_ok_and(|answer| answer.starts_with(b"HTTP/1.") && answer[9] < b'5')
     }
 }
 

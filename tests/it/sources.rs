@@ -17,11 +17,14 @@ use tempfile::TempDir;
 use server::{Asked, Reply, Server};
 
 mod actions;
+mod bucket;
+mod dvc;
 mod first;
 mod gate;
 mod git;
 mod hub;
 mod mlflow;
+mod partitions;
 mod reference;
 mod release;
 pub(crate) mod server;
@@ -44,6 +47,8 @@ struct Run {
     reach: Reach,
     limits: Limits,
     variables: Vec<(&'static str, String)>,
+    /// The checkout; where there is none, the current folder.
+    checkout: Option<Arc<TempDir>>,
 }
 
 /// What a run has in hand, for as long as it holds on to it.
@@ -64,7 +69,18 @@ impl Had {
 impl Run {
     fn new() -> Self {
         let limits = Limits { pause: Duration::from_millis(5), ..Limits::default() };
-        Self { cache: Arc::new(TempDir::new().unwrap()), reach: Reach::Own, limits, variables: Vec::new() }
+        Self {
+            cache: Arc::new(TempDir::new().unwrap()),
+            reach: Reach::Own,
+            limits,
+            variables: Vec::new(),
+            checkout: None,
+        }
+    }
+
+    /// In a checkout.
+    fn at(checkout: TempDir) -> Self {
+        Self { checkout: Some(Arc::new(checkout)), ..Self::new() }
     }
 
     /// Of a pull request whose base allows these hosts.
@@ -79,7 +95,7 @@ impl Run {
     }
 
     fn obtain(&self, source: &str) -> Result<Had, String> {
-        self.obtain_in(Path::new(""), source)
+        self.obtain_in(self.checkout.as_ref().map_or(Path::new(""), |checkout| checkout.path()), source)
     }
 
     fn obtain_in(&self, folder: &Path, source: &str) -> Result<Had, String> {

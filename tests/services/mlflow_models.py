@@ -1,7 +1,8 @@
 """Fills the registry at MLFLOW_TRACKING_URI by MLflow's own client: mlflow_models.py MODEL.onnx.
 
 The ONNX model becomes version 1 of `delays`, a logistic regression version 1 of `plain`, and as version 2 of `delays` the ONNX
-model is where MLflow 2 has put it: below its run. Prints the run.
+model is where MLflow 2 has put it: below its run. Of `stored` it is said that it lies in a bucket; the folder `saved` here has
+what must be there. Prints the run.
 """
 
 import sys
@@ -24,5 +25,7 @@ with mlflow.start_run() as run:
 source = f"{run.info.artifact_uri}/old"
 client.create_model_version("delays", source, run.info.run_id)
 client.set_registered_model_alias("delays", "champion", "1")
+client.create_registered_model("stored")
+client.create_model_version("stored", "s3://acme/models/delays")
 client.set_registered_model_alias("delays", "old", "2")
 print(run.info.run_id)

@@ -165,6 +165,7 @@ impl Store {
             identity: identity(&name),
             name,
             sha256: None,
+            md5: None,
             bytes: entry.bytes,
             version: Version::default(),
             place,

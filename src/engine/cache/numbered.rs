@@ -1,11 +1,11 @@
 //! The rows of some Parquet files with their numbers, whatever the order and the thread in which they are read.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
-use datafusion::arrow::datatypes::{DataType, Field, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result as DataFusionResult, ScalarValue};
 use datafusion::dataframe::DataFrame;
@@ -21,6 +21,7 @@ use parquet::arrow::RowNumber;
 
 use super::pass;
 use crate::engine::session;
+use crate::target::Files;
 
 /// The column of the number of the first row of a row's file.
 pub(super) const FIRST: &str = "mg:first";
@@ -35,7 +36,7 @@ struct Numbered {
 }
 
 /// The rows of some Parquet files, as [`session::read`] gives them, and their numbers.
-pub(in crate::engine) async fn read(context: &SessionContext, files: &[PathBuf]) -> Result<DataFrame> {
+pub(in crate::engine) async fn read(context: &SessionContext, files: &Files) -> Result<DataFrame> {
     let rows = session::read(context, files).await?;
     for ours in [FIRST, ROW] {
         let taken = rows.schema().has_column_with_unqualified_name(ours);
@@ -44,20 +45,29 @@ pub(in crate::engine) async fn read(context: &SessionContext, files: &[PathBuf])
             "the column `{ours}` has a name that a cache of scores needs: rename it, or run without `--cache`"
         );
     }
-    let schema = TableSchema::builder(Arc::new(rows.schema().as_arrow().clone()))
-        .with_table_partition_cols(vec![Arc::new(Field::new(FIRST, DataType::UInt64, false))])
+    let all = rows.schema().as_arrow().fields();
+    let mut columns = files.partitions.as_ref().map_or_else(Vec::new, |partitions| partitions.fields.to_vec());
+    let of_files = Schema::new(all[..all.len() - columns.len()].to_vec());
+    columns.push(Arc::new(Field::new(FIRST, DataType::UInt64, false)));
+    let schema = TableSchema::builder(Arc::new(of_files))
+        .with_table_partition_cols(columns)
         .with_virtual_columns(vec![Arc::new(Field::new(ROW, DataType::Int64, false).with_extension_type(RowNumber))])
         .build();
-    let files = files.iter().zip(pass::first_rows(files)?).map(|(file, first)| numbered(file, first));
-    let files = files.collect::<Result<_>>()?;
+    let numbered = files.paths.iter().zip(pass::first_rows(&files.paths)?).map(|(file, first)| {
+        let mut values = super::values(files, file)?;
+        values.push(ScalarValue::UInt64(Some(first)));
+        numbered(file, values)
+    });
+    let files = numbered.collect::<Result<_>>()?;
     Ok(context.read_table(Arc::new(Numbered { files, schema }))?)
 }
 
-fn numbered(file: &Path, first: u64) -> Result<PartitionedFile> {
+/// A file with the values of the columns that it has not.
+fn numbered(file: &Path, values: Vec<ScalarValue>) -> Result<PartitionedFile> {
     let url = ListingTableUrl::parse(file.to_str().context("a path is not in UTF-8")?)?;
     let mut numbered = PartitionedFile::new(String::new(), file.metadata()?.len());
     numbered.object_meta.location = url.prefix().clone();
-    numbered.partition_values = vec![ScalarValue::UInt64(Some(first))];
+    numbered.partition_values = values;
     Ok(numbered)
 }
 

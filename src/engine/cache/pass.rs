@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::concat;
-use datafusion::common::DFSchema;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::SessionContext;
@@ -18,7 +19,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 
-use crate::target::Dataset;
+use crate::target::{Dataset, Files};
 
 /// A row group of a file: what one thread reads.
 struct Unit {
@@ -32,8 +33,13 @@ struct Unit {
 /// What the models give, and of which columns.
 #[derive(Clone)]
 struct Models {
-    /// The positions of the columns.
+    /// The positions of the columns in the files.
     columns: Vec<usize>,
+    /// The positions of the columns in the paths of the files, among those.
+    of_paths: Vec<usize>,
+    files: Files,
+    /// All of them, the ones of the files first.
+    schema: SchemaRef,
     models: Vec<Arc<dyn PhysicalExpr>>,
     /// The rows of a batch.
     batch: usize,
@@ -46,7 +52,7 @@ pub(super) async fn all(
     models: &[Expr],
     mut take: impl FnMut(&[ArrayRef]) -> Result<()>,
 ) -> Result<()> {
-    let units = units(&dataset.files)?.into_iter().map(|unit| (unit, None)).collect();
+    let units = units(&dataset.files.paths)?.into_iter().map(|unit| (unit, None)).collect();
     over(context, dataset, models, units, |_, given| take(given)).await
 }
 
@@ -59,7 +65,7 @@ pub(super) async fn some(
     mut take: impl FnMut(&[u64], &[ArrayRef]) -> Result<()>,
 ) -> Result<()> {
     let within = |unit: &Unit| rows.range(unit.first..unit.first + unit.rows).copied().collect::<Vec<_>>();
-    let units = units(&dataset.files)?.into_iter().map(|unit| (within(&unit), unit));
+    let units = units(&dataset.files.paths)?.into_iter().map(|unit| (within(&unit), unit));
     let units = units.filter(|(rows, _)| !rows.is_empty()).map(|(rows, unit)| (unit, Some(rows))).collect();
     over(context, dataset, models, units, |rows, given| take(rows.unwrap_or_default(), given)).await
 }
@@ -121,10 +127,23 @@ impl Models {
     fn new(context: &SessionContext, dataset: &Dataset, models: &[Expr]) -> Result<Self> {
         let named = models.iter().flat_map(Expr::column_refs).map(|column| dataset.schema.index_of(&column.name));
         let columns = named.collect::<Result<BTreeSet<_>, _>>()?.into_iter().collect::<Vec<_>>();
-        let schema = DFSchema::try_from(dataset.schema.project(&columns)?)?;
-        let models = models.iter().map(|model| context.create_physical_expr(model.clone(), &schema));
-        let batch = context.copied_config().batch_size();
-        Ok(Self { models: models.collect::<Result<_, _>>()?, columns, batch })
+        let schema = Arc::new(dataset.schema.project(&columns)?);
+        let named = DFSchema::try_from(Arc::clone(&schema))?;
+        let models = models.iter().map(|model| context.create_physical_expr(model.clone(), &named));
+        let (models, batch) = (models.collect::<Result<_, _>>()?, context.copied_config().batch_size());
+        let files = dataset.files.clone();
+        let of_files = dataset.schema.fields().len() - files.partitions.as_ref().map_or(0, |all| all.fields.len());
+        let (columns, of_paths) = columns.into_iter().partition::<Vec<_>, _>(|column| *column < of_files);
+        let of_paths = of_paths.into_iter().map(|column| column - of_files).collect();
+        Ok(Self { columns, of_paths, files, schema, models, batch })
+    }
+
+    /// Rows of a file with what its path says of them.
+    fn whole(&self, rows: &RecordBatch, values: &[ScalarValue]) -> Result<RecordBatch> {
+        let of_paths = self.of_paths.iter().map(|column| values[*column].to_array_of_size(rows.num_rows()));
+        let columns = rows.columns().iter().cloned().map(Ok).chain(of_paths).collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 
     /// Scores the rows of a unit, or those of it that have these numbers.
@@ -140,9 +159,10 @@ impl Models {
             let selection = RowSelection::from_consecutive_ranges(ranges, usize::try_from(unit.rows)?);
             builder = builder.with_row_selection(selection);
         }
+        let values = super::values(&self.files, &unit.file)?;
         let mut given = vec![Vec::new(); self.models.len()];
         for batch in builder.build()? {
-            let batch = batch?;
+            let batch = self.whole(&batch?, &values)?;
             for (given, model) in given.iter_mut().zip(&self.models) {
                 given.push(model.evaluate(&batch)?.into_array(batch.num_rows())?);
             }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use md5::{Digest as _, Md5};
+
 use super::double::Double;
 use super::event;
 use super::runner::{Finished, Job};
@@ -25,11 +27,16 @@ fn run(base: &str, head: &str) -> Finished {
     Job::with(&double, event::pull_request, Contents { base: Some(base), head: Some(head) }).run()
 }
 
-/// A server that has good scores.
-fn server() -> Server {
+/// A file of good scores.
+fn scores() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     write_data(folder.path(), Verdict::Pass);
-    let scores = fs::read(folder.path().join("test.parquet")).unwrap();
+    fs::read(folder.path().join("test.parquet")).unwrap()
+}
+
+/// A server that has it.
+fn server() -> Server {
+    let scores = scores();
     Server::start(move |asked| Reply::file(asked, &scores, None))
 }
 
@@ -53,6 +60,35 @@ fn what_the_base_names_needs_no_permission() {
     let run = run(&spec, &spec);
     run.ends_with(0);
     assert!(run.record()["inputs"]["candidate"]["found"][0]["sha256"].is_string());
+}
+
+#[test]
+fn a_remote_of_dvc_needs_permission_even_where_the_base_names_the_same() {
+    let server = server();
+    let md5 = Md5::digest(scores()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let pointer = format!("outs:\n- md5: {md5}\n  hash: md5\n  path: scores.parquet\n");
+    let config = format!("[core]\nremote = store\n['remote \"store\"']\nurl = {}\n", server.url("dvc"));
+    let run = |spec: &str| {
+        let double = Double::start();
+        let contents = Contents { base: Some(spec), head: Some(spec) };
+        let mut job = Job::with(&double, event::pull_request, contents);
+        fs::create_dir(job.workspace().join(".dvc")).unwrap();
+        fs::write(job.workspace().join(".dvc/config"), &config).unwrap();
+        fs::write(job.workspace().join("scores.parquet.dvc"), &pointer).unwrap();
+        job.run()
+    };
+    let data = SPEC.replace("test: test.parquet", "test: dvc:scores.parquet");
+    for spec in [naming("dvc:scores.parquet"), data] {
+        let asked = server.asked().len();
+        run(&spec)
+            .ends_with(2)
+            .tells(&server.host)
+            .tells("which the base does not allow")
+            .tells("policy.allowed_hosts");
+        assert_eq!(server.asked().len(), asked);
+        run(&allowing(&spec, &server.host)).ends_with(0);
+        assert_eq!(server.asked().len(), asked + 1);
+    }
 }
 
 #[test]

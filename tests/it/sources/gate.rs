@@ -32,11 +32,21 @@ fn rows() -> RecordBatch {
 }
 
 pub(super) fn parquet() -> Vec<u8> {
-    let (rows, mut bytes) = (rows(), Vec::new());
+    parquet_of(&rows())
+}
+
+pub(super) fn parquet_of(rows: &RecordBatch) -> Vec<u8> {
+    let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), None).unwrap();
-    writer.write(&rows).unwrap();
+    writer.write(rows).unwrap();
     writer.close().unwrap();
     bytes
+}
+
+/// Writes a gate that has this as its data.
+pub(super) fn write(folder: &Path, data: &str) {
+    let spec = SPEC.replace("{ test: test.parquet }", &format!("{{ test: '{data}' }}"));
+    fs::write(folder.join("modelgate.yaml"), spec).unwrap();
 }
 
 /// Runs the program; its record, and all that it says and writes.
@@ -55,6 +65,15 @@ pub(super) fn run_on(folder: &Path, arguments: &[&str], variables: &[(&str, &str
         told += &fs::read_to_string(entry.unwrap().path()).unwrap();
     }
     (fs::read(folder.join(".modelgate/record.json")).unwrap(), told)
+}
+
+/// What it says where nothing can be judged.
+pub(super) fn fails_on(folder: &Path, variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
+    let done = command.current_dir(folder).arg("run").envs(variables.iter().copied()).output().unwrap();
+    let told = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(2), "{told}");
+    told
 }
 
 #[test]
@@ -110,6 +129,30 @@ fn a_large_file_takes_little_memory() {
     let told = fs::read_to_string(folder.path().join("told")).unwrap();
     assert!(told.contains("is not a complete Parquet file"), "{told}");
     assert!(0 < most && most < 200 << 10, "{most} KiB for {} KiB", BYTES >> 10);
+}
+
+#[test]
+fn a_file_that_is_no_data_is_named_by_its_source() {
+    let server = Server::start(|asked| Reply::file(asked, b"no data", Some(TAG)));
+    let (folder, source) = (TempDir::new().unwrap(), server.url("test.parquet?sig=secret"));
+    write(folder.path(), &source);
+    let told = fails_on(folder.path(), &[]);
+    let shown = server.url("test.parquet?...");
+    assert!(told.contains(&format!("`{shown}` is not a complete Parquet file")), "{told}");
+    // So is one that is unlike another.
+    fs::write(folder.path().join("a.parquet"), parquet()).unwrap();
+    let other = Server::start(|asked| Reply::file(asked, &parquet_of(&rows().project(&[0, 1]).unwrap()), Some(TAG)));
+    write(folder.path(), &other.url("test.parquet"));
+    let spec = fs::read_to_string(folder.path().join("modelgate.yaml")).unwrap();
+    let several = format!("[a.parquet, '{}']", other.url("test.parquet"));
+    fs::write(
+        folder.path().join("modelgate.yaml"),
+        spec.replace(&format!("'{}'", other.url("test.parquet")), &several),
+    )
+    .unwrap();
+    let told = fails_on(folder.path(), &[]);
+    let expected = format!("`{}` has other columns or types than `a.parquet`", other.url("test.parquet"));
+    assert!(told.contains(&expected), "{told}");
 }
 
 #[test]

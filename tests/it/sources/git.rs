@@ -7,13 +7,20 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Reply, Run, Server, sha256};
+use super::{Reply, Run, Server, content, is_same, sha256};
+use crate::services::{Service, program};
 
 /// The token that a checkout keeps.
 const KEPT: &str = "AUTHORIZATION: basic c2VjcmV0";
 
 pub(super) fn git(folder: &Path, arguments: &[&str]) -> String {
+    git_with(&[], folder, arguments)
+}
+
+/// Git with these variables.
+fn git_with(variables: &[(&str, &str)], folder: &Path, arguments: &[&str]) -> String {
     let mut git = Command::new("git");
+    git.envs(variables.iter().copied());
     git.args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]).current_dir(folder);
     let done = git.args(arguments).output().unwrap();
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -118,7 +125,11 @@ fn an_object_of_the_checkout_needs_no_server() {
     assert_eq!(Run::new().obtain_in(folder.path(), "git:main:models/m.onnx").unwrap().bytes(), b"large");
     fs::write(object.join(&oid), "lerge").unwrap();
     let Err(error) = Run::new().obtain_in(folder.path(), "git:main:models/m.onnx") else { panic!("it was had") };
-    assert!(error.contains("must be"), "{error}");
+    assert!(error.contains(&format!("must have {oid}; it is damaged: remove it, and fetch it again")), "{error}");
+    assert!(!error.contains("pin"), "{error}");
+    let pinned = format!("git:main:models/m.onnx@sha256:{}", sha256(b"lerge"));
+    let Err(error) = Run::new().obtain_in(folder.path(), &pinned) else { panic!("it was had") };
+    assert!(error.contains("pinned to another SHA-256"), "{error}");
 }
 
 #[test]
@@ -129,4 +140,65 @@ fn what_a_pull_request_says_of_the_server_is_not_asked() {
     let Err(error) = Run::new().obtain_in(folder.path(), "git:main:models/m.onnx") else { panic!("it was had") };
     assert!(error.contains("the checkout does not say where it came from") && error.contains("lfs: true"), "{error}");
     assert_eq!(mallory.asked().len(), 0);
+}
+
+/// Git's own server, and beside it one of Git LFS; what is there was pushed by their own clients.
+#[test]
+fn a_real_repository_with_git_lfs() {
+    let service = Service::start("/", |port, folder| {
+        git(folder, &["init", "--quiet", "--bare", "acme/delays.git"]);
+        git(&folder.join("acme/delays.git"), &["config", "http.receivepack", "true"]);
+        let mut command = Command::new(program("lfs", "python"));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/lfs_server.py");
+        command.arg(script).arg(port.to_string());
+        command
+    });
+    let lfs = program("git-lfs", "git-lfs");
+    let path = format!("{}:{}", lfs.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let address = format!("{}/acme/delays.git", service.address());
+    // As `actions/checkout` leaves it.
+    let kept = format!("http.{}/.extraheader", service.address());
+    let credentials = [kept.as_str(), "AUTHORIZATION: basic bWU6c2VjcmV0"];
+
+    let pushed = TempDir::new().unwrap();
+    let git_lfs = |arguments: &[&str]| git_with(&[("PATH", &path)], pushed.path(), arguments);
+    git_lfs(&["init", "--quiet"]);
+    git_lfs(&["config", credentials[0], credentials[1]]);
+    git_lfs(&["lfs", "install", "--local"]);
+    git_lfs(&["lfs", "track", "*.onnx"]);
+    fs::create_dir(pushed.path().join("models")).unwrap();
+    fs::write(pushed.path().join("models/m.onnx"), content()).unwrap();
+    git_lfs(&["add", "."]);
+    git_lfs(&["commit", "--quiet", "--message", "model"]);
+    git_lfs(&["push", "--quiet", &address, "main"]);
+
+    let checkout = TempDir::new().unwrap();
+    let clone = |arguments: &[&str]| git_with(&[("GIT_LFS_SKIP_SMUDGE", "1")], checkout.path(), arguments);
+    clone(&["init", "--quiet"]);
+    clone(&["remote", "add", "origin", &address]);
+    clone(&["config", credentials[0], credentials[1]]);
+    clone(&["fetch", "--quiet", "origin"]);
+    let (run, source) = (Run::at(checkout), "git:main:models/m.onnx");
+    let had = run.obtain(source).unwrap();
+    is_same(&had);
+    is_same(&run.obtain(source).unwrap());
+    let asked = |what: &str| service.said().lines().filter(|line| line.contains(what)).count();
+    assert_eq!(asked("\"GET /acme/delays.git/info/lfs/objects/storage/"), 1, "{}", service.said());
+
+    // On the server the object is damaged, and then gone.
+    let object = service.folder.path().join("storage/acme/delays").join(sha256(&content()));
+    let (anew, folder) = (Run::new(), run.checkout.as_ref().unwrap().path());
+    fs::write(&object, vec![0; content().len()]).unwrap();
+    let told = anew.obtain_in(folder, source).err().unwrap();
+    assert!(told.contains(&format!("must be {}", sha256(&content()))), "{told}");
+    fs::remove_file(&object).unwrap();
+    let told = anew.obtain_in(folder, source).err().unwrap();
+    assert!(told.contains("Git LFS does not give the object") && told.contains("404"), "{told}");
+    // A checkout that kept no credentials.
+    git(folder, &["config", "--unset", &kept]);
+    let told = anew.obtain_in(folder, source).err().unwrap();
+    assert!(told.contains("let the checkout keep the credentials of git") && told.contains("401"), "{told}");
+    // What was checked out with Git LFS needs no server.
+    drop(service);
+    is_same(&anew.obtain_in(pushed.path(), source).unwrap());
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::bucket::Bucket;
 use super::{Asked, Fault, Reply, Run, Server, Stand, content, faulty, gate, is_same, withstands};
 use crate::services::{Service, program};
 
@@ -308,4 +309,20 @@ fn the_real_tracking_server() {
     let (record, _) = gate::run_on(folder.path(), &[], &[("MLFLOW_TRACKING_URI", &service.address())]);
     let record = serde_json::from_slice::<Value>(&record).unwrap();
     assert_eq!(record["inputs"]["candidate"]["sha256"], super::sha256(&logged));
+
+    // The registry says where it is, and the bucket has it.
+    let bucket = Bucket::of_s3();
+    for name in ["MLmodel", "model.onnx"] {
+        bucket.put(&format!("models/delays/{name}"), fs::read(service.folder.path().join("saved").join(name)).unwrap());
+    }
+    fs::write(folder.path().join("modelgate.yaml"), SPEC.replace("delays@champion", "stored/1")).unwrap();
+    let address = service.address();
+    let mut variables = bucket.variables();
+    variables.push(("MLFLOW_TRACKING_URI", &address));
+    let (record, _) = gate::run_on(folder.path(), &[], &variables);
+    let candidate = &serde_json::from_slice::<Value>(&record).unwrap()["inputs"]["candidate"];
+    assert_eq!(candidate["sha256"], super::sha256(&logged));
+    let found = &candidate["found"][0];
+    assert_eq!(found["name"], "mlflow:models:/stored/1/model.onnx");
+    assert!(found["identity"].as_str().unwrap().starts_with("s3://acme/models/delays/model.onnx "), "{found}");
 }
