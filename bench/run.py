@@ -103,22 +103,28 @@ def described(measured: dict) -> str:
 
 
 def agreement(record: dict, answers: dict[str, dict]) -> dict:
-    """How far each peer is from modelgate's record in the numbers that both have."""
+    """How far each peer is from modelgate's record in the numbers that both have: in those that are exact, and in those that
+    come with a bound of how far cells may put them off, beside the share of that bound."""
     ours, found = estimates(record), {}
     for peer, theirs in answers.items():
         shared = ours.keys() & theirs.keys()
         found[peer] = {"numbers": len(shared), "of": len(theirs)}
-        found[peer]["apart"] = max((abs(ours[name] - theirs[name]) for name in shared), default=None)
+        apart = [(abs(ours[name][0] - theirs[name]), ours[name][1]) for name in shared]
+        found[peer]["apart"] = max((distance for distance, bound in apart if bound is None), default=None)
+        binned = [(distance, distance / bound) for distance, bound in apart if bound is not None]
+        found[peer]["binned_apart"] = max((distance for distance, _ in binned), default=None)
+        found[peer]["binned_share"] = max((share for _, share in binned), default=None)
     return found
 
 
-def estimates(record: dict) -> dict[str, float]:
-    """The estimates of a record, named as the peers name them: `MODEL/METRIC/SLICE`."""
+def estimates(record: dict) -> dict[str, tuple[float, float | None]]:
+    """The estimates of a record and the bounds of those in cells, named as the peers name them: `MODEL/METRIC/SLICE`."""
     found = {}
     for claim in record["claims"]:
         sides = ("baseline", "candidate") if claim["candidate"] else ("difference",)
         subject = f"{claim['subject']['metric']}/{claim['subject']['slice']}"
-        found |= {f"{side}/{subject}": claim[side]["value"] for side in sides if claim[side]}
+        bound = claim["details"].get("binning_error")
+        found |= {f"{side}/{subject}": (claim[side]["value"], bound) for side in sides if claim[side]}
     return found
 
 
@@ -169,10 +175,14 @@ def complaints(results: dict) -> int:
     for name, found in results["studies"].items():
         bad += [f"{name}: {command} failed" for command, runs in found["commands"].items() if "failed" in runs]
         compared = found.get("agreement", {}).items()
-        bad += [f"{name}: {peer} disagrees" for peer, them in compared if (them["apart"] or 0.0) > AGREEMENT]
+        bad += [f"{name}: {peer} disagrees" for peer, them in compared if disagrees(them)]
     for line in bad:
         say(line)
     return int(bool(bad))
+
+
+def disagrees(peer: dict) -> bool:
+    return (peer["apart"] or 0.0) > AGREEMENT or (peer["binned_share"] or 0.0) > 1.0
 
 
 def say(line: str) -> None:
