@@ -67,7 +67,9 @@ impl Endpoint {
     pub(crate) fn here(port: u16, path: &str, patience: Duration) -> Result<Self> {
         let url = Url::parse(&format!("http://127.0.0.1:{port}{path}")).context("this is no path of a server")?;
         let client = web::client(&Reach::Own, ClientBuilder::no_proxy);
-        Self::new(Request::get(url), Reach::Own, client, &Limits::default(), patience)
+        // On this machine nothing lies between that could be busy.
+        let limits = Limits { tries: 3, pause: Duration::from_millis(100), ..Limits::default() };
+        Self::new(Request::get(url), Reach::Own, client, &limits, patience)
     }
 
     fn new(

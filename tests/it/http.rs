@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use crate::sources::server::{Asked, Reply, Server};
 
 mod real;
+mod served;
 
 const PATH: &str = "v2/models/delays/infer";
 

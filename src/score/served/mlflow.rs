@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::TcpListener;
-use std::os::unix::fs::symlink;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -93,9 +92,10 @@ pub(in crate::score) async fn open(
     let folder = TempDir::new().context("no temporary folder for the model")?;
     let mut digests = BTreeMap::new();
     for (name, one) in &obtained {
-        let link = folder.path().join("model").join(name);
-        std::fs::create_dir_all(link.parent().unwrap_or(folder.path()))?;
-        symlink(std::path::absolute(&one.file)?, &link)?;
+        let file = folder.path().join("model").join(name);
+        std::fs::create_dir_all(file.parent().unwrap_or(folder.path()))?;
+        // MLflow reads no link, and what it does with a copy harms no file that is kept.
+        std::fs::copy(&one.file, &file).with_context(|| format!("there is no room for the files of `{shown}`"))?;
         digests.insert(name, &one.sha256);
     }
     let sha256 = sha256_of_bytes(json!({ "model": digests }).to_string().as_bytes());
