@@ -217,10 +217,12 @@ fn complaint(status: StatusCode, body: &[u8]) -> Trouble {
 fn credentials(environment: &Environment, url: &Url) -> Result<HeaderMap> {
     let host = url.host_str().unwrap_or_default();
     let with_port = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    let pairs = environment.get(TOKENS).unwrap_or_default().split_whitespace();
-    let of_host =
-        |pair: &str| pair.split_once('=').filter(|(name, _)| *name == with_port).map(|(_, token)| token.to_owned());
-    let Some(token) = pairs.into_iter().find_map(of_host) else { return Ok(HeaderMap::new()) };
+    let pairs = environment.get(TOKENS).unwrap_or_default().split_whitespace().map(|pair| pair.split_once('='));
+    let pairs = pairs.collect::<Option<Vec<_>>>();
+    let pairs =
+        pairs.with_context(|| format!("`{TOKENS}` has something else than pairs `HOST=TOKEN` with blanks between"))?;
+    let of_host = pairs.into_iter().find(|(host, _)| host.eq_ignore_ascii_case(&with_port));
+    let Some((_, token)) = of_host else { return Ok(HeaderMap::new()) };
     let value = secret(&format!("Bearer {token}")).with_context(|| format!("`{TOKENS}` has no token for `{host}`"))?;
     Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
 }

@@ -519,6 +519,9 @@ fn a_token_goes_to_its_host_only() {
     run.score(&scorer, &rows(2)).unwrap();
     let elsewhere = Run { variables: vec![("MODELGATE_TOKENS", "127.0.0.1=other".to_owned())], ..Run::new() };
     elsewhere.score(&scorer, &rows(2)).unwrap();
+    let wrong = Run { variables: vec![("MODELGATE_TOKENS", "secret".to_owned())], ..Run::new() };
+    let error = wrong.open(&scorer).unwrap_err();
+    assert!(error.contains("pairs `HOST=TOKEN`") && !error.contains("secret"), "{error}");
     let with_password = format!("http://me:secret@{}/invocations", server.host);
     let judged = Run::new().open(&json!({ "http": with_password })).unwrap();
     assert!(!judged.source.contains("secret"), "{}", judged.source);
