@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use futures_util::StreamExt as _;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
@@ -51,7 +51,7 @@ impl World {
     /// # Errors
     /// When it is no address, or may not be reached.
     pub(crate) fn endpoint(&self, address: &str, patience: Duration) -> Result<Endpoint> {
-        let url = web::address(address).map_err(|wrong| anyhow::anyhow!("{}; {}", wrong.message, wrong.remedy))?;
+        let url = web::address(address).map_err(|wrong| anyhow!("{}; {}", wrong.message, wrong.remedy))?;
         self.reach.ensure_url(&url)?;
         let credentials = credentials(&self.environment, &url)?;
         let client = web::client(&self.reach, |client| client);
@@ -83,7 +83,7 @@ impl Endpoint {
         let runtime = Some(runtime.context("no thread can be started that waits for answers")?);
         let headers = [ACCEPT, CONTENT_TYPE].map(|name| (name, HeaderValue::from_static("application/json")));
         let request = Request { headers: HeaderMap::from_iter(headers), ..request };
-        // What ends a try is the client's own limit, which says more.
+        // What ends a try is `patience`, which says more.
         let limits = Limits { window: patience.saturating_mul(2), time: LONGEST_WAIT, ..limits.clone() };
         Ok(Self { location: Location::asked_by(client, request, reach), limits, patience, runtime })
     }

@@ -4,7 +4,6 @@
 //! one finite number for a row.
 
 use std::fmt::Debug;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -69,8 +68,8 @@ struct Inner {
     batch_rows: usize,
     slots: Arc<Slots>,
     programs: Programs,
-    /// Whether it is asked no more, since something went wrong.
-    is_broken: AtomicBool,
+    /// Why it is asked no more.
+    broken: Mutex<Option<String>>,
 }
 
 /// Whose server it is.
@@ -149,7 +148,7 @@ pub(super) async fn open(world: &World, programs: &Programs, written: &written::
         batch_rows: *batch_rows,
         slots: Slots::new(*concurrency),
         programs: programs.clone(),
-        is_broken: AtomicBool::new(false),
+        broken: Mutex::default(),
     }));
     Ok(Judged { source: format!("http:{name}"), sha256: None, found: Vec::new(), served, scorer: Scorer::Http(model) })
 }
@@ -190,9 +189,7 @@ impl Bound for Tied {
     fn score(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<Float64Array>> {
         ensure_fed(self.columns(), columns, rows)?;
         let inner = &self.model.0;
-        let scores = inner.ask(self.protocol.as_ref(), columns, rows).inspect_err(|_| {
-            inner.is_broken.store(true, Ordering::Relaxed);
-        });
+        let scores = inner.ask(self.protocol.as_ref(), columns, rows).inspect_err(|error| inner.give_up(error));
         scores.with_context(|| format!("`{}` gave no scores", inner.name))
     }
 }
@@ -265,8 +262,16 @@ impl Inner {
 
     fn ensure_asked(&self) -> Result<()> {
         ensure!(!self.programs.is_over(), "the run is over");
-        ensure!(!self.is_broken.load(Ordering::Relaxed), "it is asked no more, since another answer of it was wrong");
-        Ok(())
+        match self.broken.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(why) => bail!("{why}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Whoever else waits says the same.
+    fn give_up(&self, error: &anyhow::Error) {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.get_or_insert_with(|| format!("{error:#}"));
     }
 }
 

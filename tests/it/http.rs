@@ -433,6 +433,23 @@ fn a_server_that_is_replaced_while_it_is_asked_is_two_models() {
 }
 
 #[test]
+fn what_was_wrong_first_is_what_every_thread_says() {
+    let (_server, scorer) = invocations(|asked| match asked.before {
+        0 => Reply::of(200, "{}"),
+        _ => Reply { drip: Some(Duration::from_millis(50)), ..answering(asked) },
+    });
+    let rows = rows(64);
+    let bound = Run::new().tie(&scorer, &rows).unwrap();
+    std::thread::scope(|scope| {
+        let asked = (0..4).map(|_| scope.spawn(|| bound.score(rows.columns(), 64))).collect::<Vec<_>>();
+        for thread in asked {
+            let error = format!("{:#}", thread.join().unwrap().unwrap_err());
+            assert!(error.contains("its answer has no `predictions`"), "{error}");
+        }
+    });
+}
+
+#[test]
 fn a_server_that_is_busy_is_asked_again_when_it_says() {
     let (server, scorer) = invocations(|asked| match asked.before {
         0 => Reply::of(503, ""),

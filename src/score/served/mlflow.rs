@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::TcpListener;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,7 +41,16 @@ pub(super) struct Serving {
     folder: TempDir,
     seconds: u64,
     memory_mib: u64,
-    running: Mutex<Option<Running>>,
+    state: Mutex<State>,
+}
+
+/// What became of the program.
+enum State {
+    /// It was not needed yet.
+    Idle,
+    Running(Running),
+    /// Why it is started no more.
+    Broken(String),
 }
 
 struct Running {
@@ -95,7 +103,8 @@ pub(in crate::score) async fn open(
         let file = folder.path().join("model").join(name);
         std::fs::create_dir_all(file.parent().unwrap_or(folder.path()))?;
         // MLflow reads no link, and what it does with a copy harms no file that is kept.
-        std::fs::copy(&one.file, &file).with_context(|| format!("there is no room for the files of `{shown}`"))?;
+        std::fs::copy(&one.file, &file)
+            .with_context(|| format!("`{shown}` cannot be laid out in a temporary folder"))?;
         digests.insert(name, &one.sha256);
     }
     let sha256 = sha256_of_bytes(json!({ "model": digests }).to_string().as_bytes());
@@ -107,13 +116,13 @@ pub(in crate::score) async fn open(
     let classes = classes.iter().map(ToString::to_string).collect();
     let model = Model(Arc::new(Inner {
         name: shown,
-        server: Server::Own(Serving { folder, seconds, memory_mib, running: Mutex::default() }),
+        server: Server::Own(Serving { folder, seconds, memory_mib, state: Mutex::new(State::Idle) }),
         speech: Speech::Invocations,
         mapping: Mapping { output, positive, classes, inputs: BTreeMap::new() },
         batch_rows: BATCH_ROWS,
         slots: Slots::new(CONCURRENCY),
         programs: programs.clone(),
-        is_broken: AtomicBool::new(false),
+        broken: Mutex::default(),
     }));
     Ok(Judged { source, sha256: Some(sha256), found, served: None, scorer: Scorer::Http(model) })
 }
@@ -127,26 +136,36 @@ fn is_installed(program: &str) -> bool {
 impl Serving {
     /// The server, which is started when it is needed first.
     pub(super) fn endpoint(&self, programs: &Programs) -> Result<Arc<Endpoint>> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.is_none() {
-            *running = Some(self.start(programs)?);
+        let mut state = self.state();
+        if let State::Idle = &*state {
+            *state = match self.start(programs) {
+                Ok(running) => State::Running(running),
+                Err(error) => State::Broken(format!("{error:#}")),
+            };
         }
-        let running = running.as_ref().context("it is not running")?;
-        Ok(Arc::clone(&running.endpoint))
+        match &*state {
+            State::Running(running) => Ok(Arc::clone(&running.endpoint)),
+            State::Broken(why) => bail!("{why}"),
+            State::Idle => bail!("it is not running"),
+        }
     }
 
     /// An error with what the program said last, where it has ended.
     pub(super) fn told(&self, error: anyhow::Error) -> anyhow::Error {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = running.as_mut().and_then(|running| running.program.has_ended().then(|| running.program.end()));
-        match ended {
-            Some(told) => error.context(told),
-            None => error,
+        if let State::Running(Running { program, .. }) = &mut *self.state()
+            && program.has_ended()
+        {
+            return error.context(program.end());
         }
+        error
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&self, programs: &Programs) -> Result<Running> {
-        // Another program could take it before this one does, and then this one ends.
+        // Another program may take it before this one does, which then ends.
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).context("no port is free")?.port();
         let endpoint = Endpoint::here(port, INVOCATIONS, Duration::from_secs(self.seconds))?;

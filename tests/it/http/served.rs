@@ -83,6 +83,7 @@ fn a_program_that_cannot_load_the_model_says_why() {
     let words = stand.seen("words");
     assert!(words.starts_with("models serve --model-uri /") && words.contains("--host 127.0.0.1 --port "), "{words}");
     assert!(words.contains("--env-manager local"), "{words}");
+    assert_eq!(words.lines().count(), 1, "it is started once: {words}");
     let seen = stand.seen("seen");
     assert!(seen.contains("PATH=") && !seen.contains("secret"), "{seen}");
 }
