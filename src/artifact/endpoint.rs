@@ -1,5 +1,5 @@
-//! Servers that answer what is posted to them: models behind an address. They are asked by the one client, within the same reach,
-//! and on a thread of their own, so that whoever needs an answer may wait for it on any thread.
+//! Servers that answer what is posted to them: models behind an address. They are asked as servers of files are, within the same
+//! reach, and on a thread of their own, so that whoever needs an answer may wait for it on any thread.
 
 use std::fmt;
 use std::sync::mpsc;

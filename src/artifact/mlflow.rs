@@ -50,10 +50,10 @@ pub(super) const KIND: Kind = Kind {
 /// names. `MLFLOW_TRACKING_TOKEN`, or `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, are sent to the tracking
 /// server only; a bucket is opened with the credentials of the machine, as by the source `bucket`.
 ///
-/// Of a model with the flavour `onnx`, which its `MLmodel` says, the ONNX file is taken, and scored in process. A model of any other
-/// flavour is a program, which is never opened here: `candidate: { mlflow: models:/delays@champion }` fetches its whole folder, and
-/// `mlflow models serve` scores with it, which the run starts and ends. An artifact of a run that is no model is a file, or
-/// a folder of files: `data: { test: mlflow:runs:/RUN/test.parquet }`.
+/// Of a model with the flavour `onnx`, which its `MLmodel` says, the ONNX file is taken, and scored in process. A model of any
+/// other flavour is a program, which is never opened here: `candidate: { mlflow: models:/delays@champion }` fetches its whole
+/// folder, and `mlflow models serve` scores with it, which the run starts and ends. An artifact of a run that is no model is a
+/// file, or a folder of files: `data: { test: mlflow:runs:/RUN/test.parquet }`.
 ///
 /// # Identity
 /// For a model of the registry: where its files are, their sizes, and the digest of its `MLmodel`, which is written anew with

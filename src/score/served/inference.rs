@@ -129,7 +129,7 @@ fn datatype(kind: &ElementKind) -> Result<(&'static str, DataType)> {
 #[derive(Debug)]
 pub(super) struct Tied {
     layout: Layout,
-    /// Whether its inputs are the columns of a frame, which is what the parameter `content_type: pd` says to MLServer and KServe.
+    /// Whether its inputs are the columns of a frame: the parameter `content_type: pd` says so to MLServer and KServe.
     is_frame: bool,
     /// The model that answered first, and its version.
     answered: Mutex<Option<(Option<String>, Option<String>)>>,

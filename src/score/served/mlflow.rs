@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +29,8 @@ use crate::spec::written;
 
 /// The program.
 const MLFLOW: &str = "mlflow";
+/// The folder of the model, in the one that the program works in.
+const MODEL: &str = "model";
 /// What a served model answers when it is well.
 const PING: &str = "/ping";
 /// How often it is asked.
@@ -94,18 +98,22 @@ pub(in crate::score) async fn open(
          with what the model needs, `pip install mlflow` and the packages of its `requirements.txt`",
         flavours.join(", ")
     );
+    // A server has nothing to give of an empty file, as an `__init__.py` may be.
+    let (empty, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|(_, item)| item.bytes == Some(0));
     let (names, items): (Vec<_>, Vec<_>) = files.into_iter().unzip();
     let here = world.all(items).await.with_context(|| format!("`{shown}` cannot be had"))?;
     let obtained = names.into_iter().zip(here).collect::<Vec<_>>();
     let folder = TempDir::new().context("no temporary folder for the model")?;
     let mut digests = BTreeMap::new();
+    for (name, _) in empty {
+        File::create(place(folder.path(), &name)?)?;
+        digests.insert(name, sha256_of_bytes(b""));
+    }
     for (name, one) in &obtained {
-        let file = folder.path().join("model").join(name);
-        std::fs::create_dir_all(file.parent().unwrap_or(folder.path()))?;
         // MLflow reads no link, and what it does with a copy harms no file that is kept.
-        std::fs::copy(&one.file, &file)
-            .with_context(|| format!("`{shown}` cannot be laid out in a temporary folder"))?;
-        digests.insert(name, &one.sha256);
+        let copied = std::fs::copy(&one.file, place(folder.path(), name)?);
+        copied.with_context(|| format!("`{shown}` cannot be laid out in a temporary folder"))?;
+        digests.insert(name.clone(), one.sha256.clone());
     }
     let sha256 = sha256_of_bytes(json!({ "model": digests }).to_string().as_bytes());
     if let Some(pin) = pin {
@@ -125,6 +133,13 @@ pub(in crate::score) async fn open(
         broken: Mutex::default(),
     }));
     Ok(Judged { source, sha256: Some(sha256), found, served: None, scorer: Scorer::Http(model) })
+}
+
+/// The place of a file of the model, in a folder that is there.
+fn place(folder: &Path, name: &str) -> Result<PathBuf> {
+    let file = folder.join(MODEL).join(name);
+    std::fs::create_dir_all(file.parent().unwrap_or(folder))?;
+    Ok(file)
 }
 
 /// Whether there is a program of this name.
@@ -187,7 +202,7 @@ impl Serving {
     }
 
     fn command(&self, port: u16) -> Result<Start> {
-        let model = self.folder.path().join("model");
+        let model = self.folder.path().join(MODEL);
         let model = model.to_str().context("the temporary folder has a name that is not in UTF-8")?;
         let (port, seconds) = (port.to_string(), self.seconds.to_string());
         let words = [MLFLOW, "models", "serve", "--model-uri", model, "--env-manager", "local"];

@@ -15,16 +15,17 @@ use crate::sources::server::{Asked, Reply, Server};
 fn registry() -> Server {
     Server::start(|asked: &Asked| {
         let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
-        let files = |names: &[(&str, bool)]| {
-            let files = names.iter().map(|(name, is_dir)| json!({ "path": name, "is_dir": is_dir })).collect::<Value>();
-            Reply::of(200, json!({ "files": files }).to_string())
-        };
+        let files = |files: Value| Reply::of(200, json!({ "files": files }).to_string());
         match path.strip_prefix("/api/2.0/").unwrap() {
             "mlflow/model-versions/get-download-uri" => {
                 Reply::of(200, json!({ "artifact_uri": "mlflow-artifacts:/1/m" }).to_string())
             }
-            "mlflow-artifacts/artifacts" if query == "path=1%2Fm" => files(&[("MLmodel", false), ("code", true)]),
-            "mlflow-artifacts/artifacts" if query == "path=1%2Fm%2Fcode" => files(&[("more.py", false)]),
+            "mlflow-artifacts/artifacts" if query == "path=1%2Fm" => {
+                files(json!([{ "path": "MLmodel" }, { "path": "code", "is_dir": true }]))
+            }
+            "mlflow-artifacts/artifacts" if query == "path=1%2Fm%2Fcode" => {
+                files(json!([{ "path": "more.py", "file_size": 7 }, { "path": "__init__.py", "file_size": 0 }]))
+            }
             "mlflow-artifacts/artifacts/1/m/MLmodel" => Reply::of(200, "flavors: { sklearn: {}, python_function: {} }"),
             "mlflow-artifacts/artifacts/1/m/code/more.py" => Reply::of(200, "print()"),
             other => panic!("{other}?{query}"),
@@ -95,7 +96,10 @@ fn a_program_that_is_never_well_is_ended_with_its_children() {
     stand.fails(&["not ready within 3 seconds", "`seconds:`"]);
     assert!(begun.elapsed().as_secs() < 60);
     let files = stand.seen("files");
-    assert!(files.contains("/model/MLmodel") && files.contains("/model/code/more.py"), "{files}");
+    assert!(
+        files.contains("/model/MLmodel") && files.contains("/model/code/more.py") && files.contains("__init__"),
+        "{files}"
+    );
     let state = fs::read_to_string(format!("/proc/{}/stat", stand.seen("child").trim())).unwrap_or_default();
     assert!(state.is_empty() || state.contains(") Z "), "{state}");
 }
