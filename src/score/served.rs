@@ -229,8 +229,19 @@ impl Inner {
         let starts = (0..rows).step_by(self.batch_rows).collect::<Vec<_>>();
         let count = |start: usize| self.batch_rows.min(rows - start);
         let (give, answers) = mpsc::channel::<Part>();
+        let (mut parts, mut awaited) = (vec![Vec::new(); starts.len()], 0);
+        let mut read = |(part, answer): Part| {
+            parts[part] = protocol.scores(&answer?, count(starts[part]))?;
+            Ok::<_, anyhow::Error>(())
+        };
         for (part, start) in starts.iter().enumerate() {
-            let slot = self.slots.take(|| self.ensure_asked())?;
+            let slot = self.slots.take(|| {
+                for part in answers.try_iter() {
+                    read(part)?;
+                    awaited -= 1;
+                }
+                self.ensure_asked()
+            })?;
             let some = columns.iter().map(|column| column.slice(*start, count(*start))).collect::<Vec<_>>();
             let (body, most) = (protocol.body(&some, count(*start))?, BESIDE + protocol.most(count(*start)));
             let give = give.clone();
@@ -239,12 +250,11 @@ impl Inner {
                 // Whoever has asked may have given up.
                 let _ = give.send((part, answer));
             })?;
+            awaited += 1;
         }
         drop(give);
-        let mut parts = vec![Vec::new(); starts.len()];
-        for _ in 0..starts.len() {
-            let (part, answer) = self.wait(&answers)?;
-            parts[part] = protocol.scores(&answer?, count(starts[part]))?;
+        for _ in 0..awaited {
+            read(self.wait(&answers)?)?;
         }
         Ok(parts)
     }
@@ -290,16 +300,18 @@ impl Slots {
         Arc::new(Self { free: Mutex::new(count), freed: Condvar::new() })
     }
 
-    /// Waits for a free one.
-    fn take(self: &Arc<Self>, goes_on: impl Fn() -> Result<()>) -> Result<Slot> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free == 0 {
+    /// Waits for a free one, and looks now and then whether there is still something to wait for.
+    fn take(self: &Arc<Self>, mut goes_on: impl FnMut() -> Result<()>) -> Result<Slot> {
+        loop {
             goes_on()?;
-            (free, _) = self.freed.wait_timeout(free, GLANCE).unwrap_or_else(PoisonError::into_inner);
+            let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = self.freed.wait_timeout_while(free, GLANCE, |free| *free == 0);
+            let (mut free, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if *free > 0 {
+                *free -= 1;
+                return Ok(Slot(Arc::clone(self)));
+            }
         }
-        goes_on()?;
-        *free -= 1;
-        Ok(Slot(Arc::clone(self)))
     }
 }
 

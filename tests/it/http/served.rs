@@ -40,8 +40,8 @@ struct Stand {
 }
 
 impl Stand {
-    fn new(script: &str) -> Self {
-        let folder = gate("{ mlflow: models:/delays/1, seconds: 3 }");
+    fn new(script: &str, seconds: u64) -> Self {
+        let folder = gate(&format!("{{ mlflow: models:/delays/1, seconds: {seconds} }}"));
         let file = folder.path().join("bin/mlflow");
         fs::create_dir(file.parent().unwrap()).unwrap();
         fs::write(&file, script).unwrap();
@@ -78,8 +78,10 @@ fn here(script: &str) -> String {
 
 #[test]
 fn a_program_that_cannot_load_the_model_says_why() {
-    let stand =
-        Stand::new(&here("echo \"$@\" > $here/words; env > $here/seen; echo 'No module named sklearn' >&2; exit 3"));
+    let stand = Stand::new(
+        &here("echo \"$@\" > $here/words; env > $here/seen; echo 'No module named sklearn' >&2; exit 3"),
+        100,
+    );
     stand.fails(&["exit status: 3", "No module named sklearn", "`requirements.txt`"]);
     let words = stand.seen("words");
     assert!(words.starts_with("models serve --model-uri /") && words.contains("--host 127.0.0.1 --port "), "{words}");
@@ -91,9 +93,9 @@ fn a_program_that_cannot_load_the_model_says_why() {
 
 #[test]
 fn a_program_that_is_never_well_is_ended_with_its_children() {
-    let stand = Stand::new(&here("sleep 1000 & echo $! > $here/child; find \"$4\" > $here/files; wait"));
+    let stand = Stand::new(&here("sleep 1000 & echo $! > $here/child; find \"$4\" > $here/files; wait"), 5);
     let begun = Instant::now();
-    stand.fails(&["not ready within 3 seconds", "`seconds:`"]);
+    stand.fails(&["not ready within 5 seconds", "`seconds:`"]);
     assert!(begun.elapsed().as_secs() < 60);
     let files = stand.seen("files");
     assert!(
@@ -125,5 +127,5 @@ http.server.HTTPServer(('127.0.0.1', port), Model).serve_forever()
 ",
         python.display()
     );
-    Stand::new(&script).fails(&["exit status: 9", "out of memory", "in 3 tries"]);
+    Stand::new(&script, 100).fails(&["exit status: 9", "out of memory", "in 3 tries"]);
 }
