@@ -441,7 +441,8 @@ impl Candidate {
     /// What is judged with these models.
     fn target(self, spec: &Spec, datasets: BTreeMap<String, Dataset>, seed: u64, pool: &Arc<[f64]>) -> Target {
         let (baseline, candidate) = self.scorers(seed, pool);
-        let judged = |scorer| Judged { source: self.name().to_owned(), sha256: None, found: Vec::new(), scorer };
+        let source = || self.name().to_owned();
+        let judged = |scorer| Judged { source: source(), sha256: None, found: Vec::new(), served: None, scorer };
         let (candidate, baseline) = (judged(candidate), Some(judged(baseline)));
         let (choice, shelf) = (Choice::default(), Arc::default());
         Target { spec: spec.clone(), datasets, candidate, baseline, choice, shelf }

@@ -108,8 +108,8 @@ struct TargetArguments {
     /// The suite; without it `check-in`, or the only one there is.
     #[arg(long)]
     suite: Option<String>,
-    /// Judge this model instead of the spec's: the source of an ONNX file or of a Parquet file of predictions, `column:NAME`,
-    /// or `columns:NAME,NAME,NAME`.
+    /// Judge this model instead of the spec's: the source of an ONNX file or of a Parquet file of predictions, the address of a
+    /// model, `column:NAME`, or `columns:NAME,NAME,NAME`.
     #[arg(long, value_name = "MODEL")]
     candidate: Option<String>,
     /// Compare with this model instead of the spec's.

@@ -12,6 +12,7 @@ use serde::Deserialize as _;
 
 use crate::answers::Answers;
 use crate::artifact;
+use crate::artifact::mlflow::is_of_mlflow;
 use crate::artifact::reach::Reach;
 use crate::artifact::trouble::{Absent, redacted};
 use crate::artifact::world::{Shelf, World};
@@ -348,14 +349,20 @@ async fn judged(
     }
 }
 
-/// A model given on the command line; what the spec says of reading an ONNX model, and of the columns of predictions for
-/// the classes, stays.
+/// A model given on the command line; what the spec says of reading a model of its kind, and of the columns of predictions
+/// for the classes, stays.
 fn instead(given: &str, written: Option<&Scorer>) -> Scorer {
     match (Scorer::given(given), written) {
         (Scorer::Onnx(mut onnx), Some(Scorer::Onnx(declared))) => {
             let written::OnnxScorer { output, positive, classes, inputs, .. } = declared.clone();
             (onnx.output, onnx.positive, onnx.classes, onnx.inputs) = (output, positive, classes, inputs);
             Scorer::Onnx(onnx)
+        }
+        (Scorer::Onnx(onnx), Some(Scorer::Mlflow(declared))) if is_of_mlflow(&onnx.onnx) => {
+            Scorer::Mlflow(written::MlflowScorer { mlflow: onnx.onnx, ..declared.clone() })
+        }
+        (Scorer::Http(http), Some(Scorer::Http(declared))) => {
+            Scorer::Http(written::HttpScorer { http: http.http, ..declared.clone() })
         }
         (Scorer::Predictions(predictions), Some(Scorer::Predictions(declared))) => {
             Scorer::Predictions(written::PredictionsScorer { scores: declared.scores.clone(), ..predictions })

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::artifact::world::Found;
 use crate::evidence::{Estimate, Finding, Limits, Standing, Subject};
 use crate::score::Judged;
+use crate::score::served::Description;
 use crate::score::stability::Unstable;
 use crate::spec::change::Change;
 use crate::spec::written::{Model, Policy};
@@ -115,6 +116,9 @@ pub struct Source {
     /// The files that were found elsewhere, and as which version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub found: Vec<Found>,
+    /// What a server says of the model behind it, which nothing proves; absent where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<Description>,
     /// What differed when the model scored its first rows again in other batches; absent where no bit did. Such scores, and
     /// what follows from them, may differ in their last digits from run to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -254,6 +258,7 @@ impl Inputs {
             sha256: judged.sha256.clone(),
             rule: rule.cloned(),
             found: judged.found.clone(),
+            served: judged.served.clone(),
             unstable: None,
         };
         let data = target.datasets.values().map(|data| {

@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use arrow::array::{ArrayRef, Float64Array};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 
 use crate::artifact::path::sha256_of_bytes;
 use crate::artifact::trouble::redacted;
 use crate::artifact::world::{Found, Obtained, World};
-use crate::spec::written::{self, Model, Task};
+use crate::spec::written::{self, Model};
 use crate::target::Files;
 
 pub mod definition;
+mod frame;
 pub mod onnx;
 pub mod process;
 pub mod program;
+pub mod served;
 pub mod stability;
 
 use self::definition::Definition;
@@ -34,6 +36,8 @@ pub enum Scorer {
     Onnx(OnnxModel),
     /// A program, fed with batches of rows.
     Process(process::Model),
+    /// A server, to which batches of rows are posted.
+    Http(served::Model),
     /// Columns of scores, disturbed by a seed: the candidates of a calibration.
     Resampled(Resampled),
 }
@@ -130,10 +134,12 @@ pub struct OnnxModel {
 pub struct Judged {
     /// Where the scores come from, as written in the spec, without anything secret.
     pub source: String,
-    /// The digest of the model or predictions; a column has the digest of its data.
+    /// The digest of the model or predictions; a column has the digest of its data, and a model behind an address has none.
     pub sha256: Option<String>,
     /// The files that were found elsewhere.
     pub found: Vec<Found>,
+    /// What a server says of the model behind it.
+    pub served: Option<served::Description>,
     /// The scorer.
     pub scorer: Scorer,
 }
@@ -149,17 +155,21 @@ impl Judged {
                 source: format!("column:{}", column.column),
                 sha256: None,
                 found: Vec::new(),
+                served: None,
                 scorer: Scorer::Columns(vec![column.column.clone()]),
             }),
             written::Scorer::Columns(several) => Ok(Self {
                 source: format!("columns:{}", several.columns.join(",")),
                 sha256: None,
                 found: Vec::new(),
+                served: None,
                 scorer: Scorer::Columns(several.columns.clone()),
             }),
             written::Scorer::Predictions(predictions) => open_predictions(world, predictions).await,
             written::Scorer::Onnx(onnx) => open_onnx(world, onnx).await,
             written::Scorer::Process(process) => process::open(world, programs, process).await,
+            written::Scorer::Http(http) => served::open(world, programs, http).await,
+            written::Scorer::Mlflow(mlflow) => served::mlflow::open(world, programs, mlflow).await,
         }
     }
 
@@ -168,7 +178,11 @@ impl Judged {
     pub fn signature(&self) -> Option<&onnx::Signature> {
         match &self.scorer {
             Scorer::Onnx(onnx) => Some(onnx.model.signature()),
-            Scorer::Columns(_) | Scorer::Predictions(_) | Scorer::Process(_) | Scorer::Resampled(_) => None,
+            Scorer::Columns(_)
+            | Scorer::Predictions(_)
+            | Scorer::Process(_)
+            | Scorer::Http(_)
+            | Scorer::Resampled(_) => None,
         }
     }
 
@@ -179,7 +193,7 @@ impl Judged {
             (Scorer::Columns(one), Scorer::Columns(other)) => one == other,
             (Scorer::Predictions(one), Scorer::Predictions(other)) => one.scores == other.scores,
             (Scorer::Onnx(one), Scorer::Onnx(other)) => one.mapping == other.mapping,
-            (Scorer::Process(_), Scorer::Process(_)) => self.sha256.is_some(),
+            (Scorer::Process(_), Scorer::Process(_)) | (Scorer::Http(_), Scorer::Http(_)) => self.sha256.is_some(),
             _ => false,
         };
         is_same_read && self.sha256 == other.sha256
@@ -199,6 +213,7 @@ impl Scorer {
         match self {
             Self::Onnx(onnx) => Some(onnx),
             Self::Process(process) => Some(process),
+            Self::Http(http) => Some(http),
             Self::Columns(_) | Self::Predictions(_) | Self::Resampled(_) => None,
         }
     }
@@ -218,20 +233,20 @@ impl OnnxModel {
     /// # Errors
     /// When an input cannot be fed or the output cannot be read as scores.
     pub fn bind(&self, model: &Model, features: &[String], schema: &SchemaRef) -> Result<onnx::Binding> {
-        let available: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
-        let declared: Vec<_> = available.iter().filter(|field| features.contains(field.name())).cloned().collect();
-        let ordered = order(features, declared);
-        let task = match model.task {
-            Task::Binary => onnx::Task::Binary,
-            Task::Multiclass => onnx::Task::Multiclass(model.class_names()),
-            Task::Regression | Task::Ranking => onnx::Task::Regression,
-        };
-        self.model.bind(task, &ordered, &available, &self.mapping)
+        let (ordered, available) = fields(features, schema);
+        self.model.bind(onnx::Task::of(model), &ordered, &available, &self.mapping)
     }
 }
 
+/// The declared features in the order of the spec, and all columns of a dataset.
+fn fields(features: &[String], schema: &SchemaRef) -> (Vec<Field>, Vec<Field>) {
+    let available: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    let declared: Vec<_> = available.iter().filter(|field| features.contains(field.name())).cloned().collect();
+    (order(features, declared), available)
+}
+
 /// The declared features in the order of the spec, which is that of a matrix input.
-fn order(features: &[String], mut fields: Vec<arrow::datatypes::Field>) -> Vec<arrow::datatypes::Field> {
+fn order(features: &[String], mut fields: Vec<Field>) -> Vec<Field> {
     fields.sort_by_key(|field| features.iter().position(|name| name == field.name()));
     fields
 }
@@ -249,6 +264,7 @@ async fn open_predictions(world: &World, written: &written::PredictionsScorer) -
         source: format!("predictions:{source}"),
         sha256: Some(sha256.find().await?),
         found,
+        served: None,
         scorer: Scorer::Predictions(Predictions { files: files.into(), schema, scores }),
     })
 }
@@ -272,6 +288,7 @@ async fn open_onnx(world: &World, written: &written::OnnxScorer) -> Result<Judge
         source: format!("onnx:{source}"),
         sha256: Some(sha256.clone()),
         found,
+        served: None,
         scorer: Scorer::Onnx(OnnxModel { file, sha256, model, mapping }),
     })
 }

@@ -8,11 +8,14 @@ use anyhow::{Result, bail};
 use arrow::datatypes::Schema;
 use serde_json::{Map, Value};
 
+use crate::artifact::mlflow::is_of_mlflow;
 use crate::artifact::path::sha256_of_bytes;
 use crate::artifact::{self, reach};
 use crate::check::Configured;
 use crate::checks;
 use crate::plan::Grouping;
+use crate::score::onnx::Positive;
+use crate::score::served;
 
 pub mod change;
 pub mod choice;
@@ -31,7 +34,7 @@ pub mod yaml;
 
 use glob::matches;
 use problem::{Path, Problem, Problems, nearest, quoted};
-use written::{Data, Model, OnnxScorer, ProcessScorer, Scorer, Severity, Slice, Task, Written};
+use written::{Class, Data, Model, ProcessScorer, Scorer, Severity, Slice, Task, Written};
 use yaml::Document;
 
 /// What every spec must look like.
@@ -324,7 +327,20 @@ fn unfit_scores(model: &Model, scorer: &Scorer) -> Option<(&'static str, String,
         }
         Scorer::Predictions(scorer) if is_multiclass => several("scores", scorer.scores.len()),
         Scorer::Predictions(scorer) if !scorer.scores.is_empty() => one("scores", "score"),
-        Scorer::Onnx(scorer) => unfit_classes(model, scorer),
+        Scorer::Onnx(scorer) => unfit_classes(model, &scorer.classes, scorer.positive.as_ref()),
+        Scorer::Http(scorer) => {
+            let unfit = served::unfit(&scorer.http).map(|(message, remedy)| ("http", message, remedy));
+            unfit.or_else(|| unfit_classes(model, &scorer.classes, scorer.positive.as_ref()))
+        }
+        Scorer::Mlflow(scorer) if !is_of_mlflow(&scorer.mlflow) => {
+            let message = format!("{} is no model of MLflow", quoted(&scorer.mlflow));
+            Some((
+                "mlflow",
+                message,
+                "write `models:/NAME@ALIAS`, `models:/NAME/VERSION` or `runs:/RUN/PATH`".to_owned(),
+            ))
+        }
+        Scorer::Mlflow(scorer) => unfit_classes(model, &scorer.classes, scorer.positive.as_ref()),
         Scorer::Process(scorer) => unused_file(scorer),
         Scorer::Column(_) | Scorer::Predictions(_) => None,
     }
@@ -338,18 +354,23 @@ fn unused_file(scorer: &ProcessScorer) -> Option<(&'static str, String, String)>
     Some(("files", message, format!("write `{{{name}}}` where its path belongs")))
 }
 
-fn unfit_classes(model: &Model, scorer: &OnnxScorer) -> Option<(&'static str, String, String)> {
+/// What a scorer says of the classes of a model that does not have them.
+fn unfit_classes(
+    model: &Model,
+    classes: &[Class],
+    positive: Option<&Positive>,
+) -> Option<(&'static str, String, String)> {
     if model.task != Task::Multiclass {
         let message = "classes are for a multiclass model".to_owned();
-        return (!scorer.classes.is_empty()).then(|| ("classes", message, "remove the key".to_owned()));
+        return (!classes.is_empty()).then(|| ("classes", message, "remove the key".to_owned()));
     }
-    if scorer.positive.is_some() {
+    if positive.is_some() {
         let message = "a multiclass model has no positive class".to_owned();
         let remedy = "remove the key; `classes:` says which output is of which class".to_owned();
         return Some(("positive", message, remedy));
     }
     let sorted = |names: Vec<String>| names.into_iter().collect::<BTreeSet<_>>();
-    let theirs = sorted(scorer.classes.iter().map(ToString::to_string).collect());
+    let theirs = sorted(classes.iter().map(ToString::to_string).collect());
     let differ = !theirs.is_empty() && theirs != sorted(model.class_names());
     let message = "these are other classes than those of `model.classes`".to_owned();
     differ.then(|| ("classes", message, "write those classes, in the order of the model's outputs".to_owned()))

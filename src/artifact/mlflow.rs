@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
@@ -34,7 +34,7 @@ const DESCRIPTION: &str = "MLmodel";
 /// The kind of source.
 pub(super) const KIND: Kind = Kind {
     name: "mlflow",
-    beginnings: &["mlflow:"],
+    beginnings: &["mlflow:", "models:/", "runs:/"],
     parse: |text| Ok(Box::new(Artifact::parse(text)?)),
     schema: |generator| Artifact::json_schema(generator),
 };
@@ -42,7 +42,7 @@ pub(super) const KIND: Kind = Kind {
 /// A model of an MLflow registry, or an artifact of an MLflow run.
 ///
 /// # Form
-/// `mlflow:models:/NAME@ALIAS`, `mlflow:models:/NAME/VERSION`, `mlflow:runs:/RUN/PATH`.
+/// `mlflow:models:/NAME@ALIAS`, `mlflow:models:/NAME/VERSION`, `mlflow:runs:/RUN/PATH`, also without `mlflow:` before them.
 ///
 /// # What it does
 /// Asks the server at `MLFLOW_TRACKING_URI` which version an alias means and where its files are, and fetches them: through the
@@ -50,9 +50,10 @@ pub(super) const KIND: Kind = Kind {
 /// names. `MLFLOW_TRACKING_TOKEN`, or `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, are sent to the tracking
 /// server only; a bucket is opened with the credentials of the machine, as by the source `bucket`.
 ///
-/// Of a model with the flavour `onnx`, which its `MLmodel` says, the ONNX file is taken, and scored in process. A model of any other
-/// flavour is a program: it is never opened here, and is scored by one of yours, as the scorer `process` tells. An
-/// artifact of a run that is no model is a file, or a folder of files: `data: { test: mlflow:runs:/RUN/test.parquet }`.
+/// Of a model with the flavour `onnx`, which its `MLmodel` says, the ONNX file is taken, and scored in process. A model of any
+/// other flavour is a program, which is never opened here: `candidate: { mlflow: models:/delays@champion }` fetches its whole
+/// folder, and `mlflow models serve` scores with it, which the run starts and ends. An artifact of a run that is no model is a
+/// file, or a folder of files: `data: { test: mlflow:runs:/RUN/test.parquet }`.
 ///
 /// # Identity
 /// For a model of the registry: where its files are, their sizes, and the digest of its `MLmodel`, which is written anew with
@@ -201,6 +202,24 @@ fn is_name(text: &str) -> bool {
 #[async_trait]
 impl Source for Artifact {
     async fn find(&self, world: &World) -> Result<Vec<Item>> {
+        let Found { folder, path, is_registered, version } = self.locate(world).await?;
+        let mut items = folder.items(world, &path, is_registered).await?;
+        items.iter_mut().for_each(|item| item.version = version.clone());
+        Ok(items)
+    }
+}
+
+/// Where an artifact is.
+struct Found {
+    folder: Folder,
+    /// The path in the folder.
+    path: String,
+    is_registered: bool,
+    version: Version,
+}
+
+impl Artifact {
+    async fn locate(&self, world: &World) -> Result<Found> {
         let server = Server::of(&world.environment)?;
         let (name, version, told) = match self {
             Self::Alias { name, alias } => {
@@ -220,24 +239,70 @@ impl Source for Artifact {
         let rest = format!("model-versions/get-download-uri?name={}&version={}", parameter(name), parameter(&version));
         let found = world.json::<Download>(server.get(&rest)?, true).await;
         let found = found.with_context(|| format!("the registry has no version {version} of the model `{name}`"))?;
-        let place =
+        let folder =
             Folder { uri: format!("models:/{name}/{version}"), store: server.store(world, &found.artifact_uri)? };
-        let mut items = place.items(world, "", true).await?;
         let version = Version { title: Some(format!("version {version} of {name}")), ..told };
-        items.iter_mut().for_each(|item| item.version = version.clone());
-        Ok(items)
+        Ok(Found { folder, path: String::new(), is_registered: true, version })
     }
 }
 
+/// A model, whatever flavour it has.
+pub(crate) struct Whole {
+    /// Its flavours, in the order of their names.
+    pub(crate) flavours: Vec<String>,
+    /// All its files, none of them fetched, by their paths within it.
+    pub(crate) files: Vec<(String, Item)>,
+    /// The digest that it must have.
+    pub(crate) pin: Option<String>,
+}
+
+impl World {
+    /// What a model is made of, whatever flavour it has.
+    ///
+    /// # Errors
+    /// When there is no such model, or it cannot be looked for.
+    pub(crate) async fn whole_model(&self, text: &str) -> Result<Whole> {
+        let (source, pin) = super::split(text);
+        let malformed = |wrong: Malformed| anyhow!("{}; {}", wrong.message, wrong.remedy);
+        let artifact = Artifact::parse(source).map_err(malformed)?;
+        let Found { folder, path, is_registered, version } = artifact.locate(self).await?;
+        let entries = folder.store.list(self, &path).await?;
+        let description = entries.iter().find(|entry| entry.name == DESCRIPTION && !entry.is_folder);
+        let description = description.with_context(|| {
+            format!("`{}` is no model of MLflow: it has no `{DESCRIPTION}`", joined(&folder.uri, &path))
+        })?;
+        let bytes = self.read(folder.item(self, &path, description, None)?, MOST_DESCRIPTION).await?;
+        let described = yaml::of_program::<Described>(&bytes).context("its `MLmodel` cannot be read");
+        let flavours = described.with_context(|| folder.uri.clone())?.flavors.into_keys().collect();
+        let identity = is_registered.then(|| identity(&bytes));
+        let mut files = folder.walk(self, &path, entries, identity.as_deref()).await?;
+        files.iter_mut().for_each(|(_, item)| item.version = version.clone());
+        files.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(Whole { flavours, files, pin: pin.map(str::to_lowercase) })
+    }
+}
+
+/// Whether a source is one of MLflow's.
+pub(crate) fn is_of_mlflow(text: &str) -> bool {
+    KIND.beginnings.iter().any(|beginning| text.starts_with(beginning))
+}
+
+/// What tells one logged model from another.
+fn identity(description: &[u8]) -> String {
+    format!("{DESCRIPTION}:{}", sha256_of_bytes(description))
+}
+
 /// What a run has logged: below its artifacts, or since MLflow 3, as a model of its own.
-async fn of_run(world: &World, server: &Server, run: &str, path: &str) -> Result<Vec<Item>> {
+async fn of_run(world: &World, server: &Server, run: &str, path: &str) -> Result<Found> {
     let found = world.json::<OfRun>(server.get(&format!("runs/get?run_id={}", parameter(run)))?, true).await;
     let info = found.with_context(|| format!("the server has no run `{run}`"))?.run.info;
     let folder =
         |uri: &str| Ok::<_, anyhow::Error>(Folder { uri: format!("runs:/{run}"), store: server.store(world, uri)? });
+    let found =
+        |folder, path: &str| Found { folder, path: path.to_owned(), is_registered: false, version: Version::default() };
     let place = folder(&info.artifact_uri)?;
     if place.has(world, path).await? {
-        return place.items(world, path, false).await;
+        return Ok(found(place, path));
     }
     let (name, inside) = path.split_once('/').unwrap_or((path, ""));
     ensure!(!format!("{name}{run}").contains('\''), "`{path}` is no name of a model");
@@ -249,7 +314,7 @@ async fn of_run(world: &World, server: &Server, run: &str, path: &str) -> Result
     let newest = models.into_iter().max_by_key(|model| model.info.creation_timestamp_ms);
     let newest = newest.with_context(|| format!("the run `{run}` has logged no `{path}`; check the path"))?;
     let place = Folder { uri: format!("runs:/{run}/{name}"), store: server.store(world, &newest.info.artifact_uri)? };
-    place.items(world, inside, false).await
+    Ok(found(place, inside))
 }
 
 /// The tracking server.
@@ -311,15 +376,26 @@ impl Folder {
             let entry = entry.with_context(|| format!("`{}` has no `{path}`; check the path", self.uri))?;
             return Ok(vec![self.item(world, folder, &entry, None)?]);
         }
-        let (mut folders, mut items) = (vec![(path.to_owned(), entries)], Vec::new());
+        Ok(self.walk(world, path, entries, None).await?.into_iter().map(|(_, item)| item).collect())
+    }
+
+    /// All files below a path with these entries, by their paths below it.
+    async fn walk(
+        &self,
+        world: &World,
+        path: &str,
+        entries: Vec<Entry>,
+        version: Option<&str>,
+    ) -> Result<Vec<(String, Item)>> {
+        let (mut folders, mut items) = (vec![(String::new(), entries)], Vec::new());
         while let Some((folder, entries)) = folders.pop() {
             for entry in entries {
+                let (below, inside) = (joined(&folder, &entry.name), joined(path, &folder));
                 if entry.is_folder {
-                    let deeper = joined(&folder, &entry.name);
-                    let entries = self.store.list(world, &deeper).await?;
-                    folders.push((deeper, entries));
+                    let entries = self.store.list(world, &joined(path, &below)).await?;
+                    folders.push((below, entries));
                 } else {
-                    items.push(self.item(world, &folder, &entry, None)?);
+                    items.push((below, self.item(world, &inside, &entry, version)?));
                 }
                 let many = items.len() + folders.len() > MOST_FILES;
                 ensure!(
@@ -355,7 +431,7 @@ impl Folder {
         let entry = entry.filter(|entry| !entry.is_folder);
         let entry =
             entry.with_context(|| format!("`{}` lacks the file `{data}` that its `MLmodel` names", self.uri))?;
-        let version = is_registered.then(|| format!("{DESCRIPTION}:{}", sha256_of_bytes(&bytes)));
+        let version = is_registered.then(|| identity(&bytes));
         self.item(world, &folder, entry, version.as_deref())
     }
 
@@ -385,8 +461,8 @@ fn onnx_file(description: &[u8]) -> Result<String> {
     let flavors = described.flavors.keys().map(|flavor| format!("`{flavor}`")).collect::<Vec<_>>().join(", ");
     ensure!(
         described.flavors.contains_key("onnx"),
-        "the model has the flavours {flavors} and not `onnx`: log it with `mlflow.onnx.log_model`, or name a program \
-         that scores with it, `{{ process: [...] }}`"
+        "the model has the flavours {flavors} and not `onnx`: log it with `mlflow.onnx.log_model`, or write \
+         `{{ mlflow: models:/NAME@ALIAS }}` to have it served by a program, `mlflow models serve`"
     );
     let onnx = yaml::of_program::<DescribedOnnx>(description);
     let data = onnx.context("its `MLmodel` does not name the ONNX file; log it again")?.flavors.onnx.data;

@@ -11,7 +11,7 @@ use reqwest::header::{
     LAST_MODIFIED, LOCATION, RANGE,
 };
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url};
 use schemars::JsonSchema;
 
 use super::reach::Reach;
@@ -68,7 +68,7 @@ impl Address {
     }
 }
 
-/// An address that somebody wrote.
+/// The address of a server, over a connection that nobody else can change.
 pub(super) fn address(text: &str) -> Result<Url, Malformed> {
     let url =
         Url::parse(text).map_err(|error| Malformed::new(format!("`{text}` is no address: {error}"), "correct it"))?;
@@ -167,24 +167,50 @@ impl Web {
         let cell = if is_known { &self.known } else { &self.named };
         let client = match cell.get() {
             Some(client) => Ok(client.clone()),
-            None => client(&reach).map(|client| cell.get_or_init(|| client).clone()),
+            None => {
+                let client = client(&reach, |client| client.read_timeout(ANSWER_TIME));
+                client.map(|client| cell.get_or_init(|| client).clone())
+            }
         };
         Location { request, reach, client, tag: None }
     }
 }
 
-fn client(reach: &Reach) -> Result<Client, Trouble> {
-    Client::builder()
+/// A client that follows no redirect, with a limit of time for answers.
+pub(super) fn client(reach: &Reach, limited: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, Trouble> {
+    let builder = Client::builder()
         .dns_resolver(Arc::new(reach.resolver()))
         .redirect(Policy::none())
         .connect_timeout(CONNECT_TIME)
-        .read_timeout(ANSWER_TIME)
-        .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(Trouble::of_transport)
+        .user_agent(concat!("modelgate/", env!("CARGO_PKG_VERSION")));
+    limited(builder).build().map_err(Trouble::of_transport)
 }
 
 impl Location {
+    /// What a client of its own asks for.
+    pub(super) fn asked_by(client: Result<Client, Trouble>, request: Request, reach: Reach) -> Self {
+        Self { request, reach, client, tag: None }
+    }
+
+    /// The same address, with what is posted to it.
+    pub(super) fn with_body(&self, body: Vec<u8>) -> Self {
+        let mut location = self.clone();
+        location.request.body = Some(body);
+        location
+    }
+
+    /// The same server, and another path of it.
+    pub(super) fn with_path(&self, path: &str) -> Self {
+        let mut location = self.clone();
+        location.request.url.set_path(path);
+        location
+    }
+
+    /// The address.
+    pub(super) fn url(&self) -> &Url {
+        &self.request.url
+    }
+
     /// The answer of the server, wherever it leads.
     pub(super) async fn answer(&self) -> Result<Response, Trouble> {
         self.ask(&HeaderMap::new()).await
@@ -219,8 +245,17 @@ impl Location {
         Err(led_on())
     }
 
+    /// The answer of the address itself, wherever it would lead.
+    pub(super) async fn answer_of_its_own(&self) -> Result<Response, Trouble> {
+        self.once(self.method(), &self.request.url, &HeaderMap::new()).await
+    }
+
+    fn method(&self) -> Method {
+        if self.request.body.is_some() { Method::POST } else { Method::GET }
+    }
+
     async fn ask(&self, headers: &HeaderMap) -> Result<Response, Trouble> {
-        let method = if self.request.body.is_some() { Method::POST } else { Method::GET };
+        let method = self.method();
         let mut here = self.request.url.clone();
         for _ in 0..=MOST_HOPS {
             let response = self.once(method.clone(), &here, headers).await?;

@@ -44,7 +44,7 @@ pub struct World {
     pub(super) environment: Environment,
     repository: OnceCell<Repository>,
     shelf: Arc<Shelf>,
-    limits: Limits,
+    pub(super) limits: Limits,
     transfers: Arc<Transfers>,
 }
 
@@ -95,11 +95,14 @@ pub struct Found {
 }
 
 /// A file that is here.
-struct One {
+pub(crate) struct One {
     name: PathBuf,
-    file: PathBuf,
-    sha256: Digest,
-    found: Option<Found>,
+    /// Where it is.
+    pub(crate) file: PathBuf,
+    /// Its digest.
+    pub(crate) sha256: Digest,
+    /// What it was found as, where it was elsewhere.
+    pub(crate) found: Option<Found>,
 }
 
 impl Shelf {
@@ -327,11 +330,7 @@ impl World {
                 item.version = Version::default();
             }
         }
-        let here = stream::iter(items)
-            .map(|item| self.here(item, &self.limits))
-            .buffered(AT_ONCE)
-            .try_collect::<Vec<_>>()
-            .await?;
+        let here = self.all(items).await?;
         if let Some(pin) = &written.pin {
             let sha256 = digest_of(&here).find().await?;
             ensure!(
@@ -340,6 +339,15 @@ impl World {
             );
         }
         Ok(here)
+    }
+
+    /// All of some files, in their order.
+    ///
+    /// # Errors
+    /// When one cannot be had, or is not what it must be.
+    pub(crate) async fn all(&self, items: Vec<Item>) -> Result<Vec<One>> {
+        let here = stream::iter(items).map(|item| self.here(item, &self.limits));
+        here.buffered(AT_ONCE).try_collect().await
     }
 
     /// What the cache has of a digest needs no network.

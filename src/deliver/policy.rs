@@ -194,7 +194,7 @@ pub fn of_target(
     candidate: Option<&str>,
 ) -> Result<Judging> {
     workspace.ensure_trusted(event, environment)?;
-    let runs = candidate.is_some_and(|given| matches!(Scorer::given(given), Scorer::Onnx(_)));
+    let runs = candidate.is_some_and(|given| matches!(Scorer::given(given), Scorer::Onnx(_) | Scorer::Http(_)));
     ensure!(!runs, "on `pull_request_target` a model that is given is not run: give its predictions");
     let AtBase::Usable(spec) = base else {
         bail!("on `pull_request_target` the spec of the base judges, and the base has none that can be used")

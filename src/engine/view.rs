@@ -165,6 +165,7 @@ impl<'t> View<'t> {
             Scorer::Predictions(_) => number(ident(joined_score(side, output))),
             Scorer::Onnx(onnx) => self.live_score(side, onnx, noise, output)?,
             Scorer::Process(process) => self.live_score(side, process, noise, output)?,
+            Scorer::Http(http) => self.live_score(side, http, noise, output)?,
             Scorer::Resampled(resampled) => self::resampled(resampled)?,
         })
     }

@@ -15,18 +15,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Float64Type, SchemaRef};
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::definition::Definition;
 use super::program::{Program, Programs, Start};
-use super::{Bound, Judged, Live, Scorer, ensure_fed};
+use super::{Bound, Judged, Live, Scorer, ensure_fed, frame};
 use crate::artifact::path::{sha256, sha256_of_bytes};
 use crate::artifact::world::{Found, Obtained, World};
 use crate::artifact::{self, trouble::redacted};
-use crate::spec::written::{self, Model as Written, Task};
+use crate::spec::written::{self, Model as Written};
 
 mod stream;
 
@@ -98,6 +97,7 @@ pub(super) async fn open(world: &World, programs: &Programs, written: &written::
         source: format!("process:{shown}"),
         sha256: Some(sha256_of_bytes(identity.to_string().as_bytes())),
         found,
+        served: None,
         scorer: Scorer::Process(Model(Arc::new(Inner { programs, start, seconds, state, _names: names }))),
     })
 }
@@ -134,46 +134,11 @@ fn named<'w>(folder: &Path, words: &'w [String]) -> Result<BTreeMap<&'w String, 
 
 impl Live for Model {
     fn tie(&self, model: &Written, features: &[String], schema: &SchemaRef) -> Result<(Arc<dyn Bound>, Definition)> {
-        let schema = fed(features, schema).with_context(|| format!("`{}` cannot be fed", self.name()))?;
-        let outputs = if model.task == Task::Multiclass { model.classes.len() } else { 1 };
+        let schema = frame::schema(features, schema).with_context(|| format!("`{}` cannot be fed", self.name()))?;
+        let outputs = model.outputs();
         let definition = Definition::Own { own: self.name(), outputs };
         Ok((Arc::new(Tied { model: self.clone(), columns: features.to_vec(), schema, outputs }), definition))
     }
-}
-
-/// The columns that are fed: the features, each in the plainest type for its values.
-pub(super) fn fed(features: &[String], schema: &SchemaRef) -> Result<SchemaRef> {
-    ensure!(!features.is_empty(), "the spec declares no features: list them in `columns.features`");
-    let field = |name: &String| {
-        let field = schema.field_with_name(name);
-        let field = field.ok().with_context(|| format!("the dataset has no column `{name}`"))?;
-        Ok(Field::new(name, plain(field.data_type()), true))
-    };
-    Ok(Arc::new(Schema::new(features.iter().map(field).collect::<Result<Vec<_>>>()?)))
-}
-
-/// One type for all values of a kind, so that a program need not know how a file was written.
-fn plain(kind: &DataType) -> DataType {
-    use DataType::{Decimal32, Decimal64, Decimal128, Decimal256, Dictionary, Float64, Int64, UInt64, Utf8};
-    match kind {
-        Dictionary(_, values) => plain(values),
-        kind if kind.is_string() => Utf8,
-        kind if kind.is_integer() && *kind != UInt64 => Int64,
-        Decimal32(..) | Decimal64(..) | Decimal128(..) | Decimal256(..) => Float64,
-        kind if kind.is_floating() => Float64,
-        kind => kind.clone(),
-    }
-}
-
-/// The values in the types that are fed.
-pub(super) fn batch(schema: &SchemaRef, columns: &[ArrayRef]) -> Result<RecordBatch> {
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
-    let cast = |(field, column): (&Arc<Field>, &ArrayRef)| {
-        cast_with_options(column, field.data_type(), &strict)
-            .with_context(|| format!("column `{}` has values that cannot be fed", field.name()))
-    };
-    let columns = schema.fields().iter().zip(columns).map(cast).collect::<Result<Vec<_>>>()?;
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 /// A program that is fed from the columns of a dataset.
@@ -199,7 +164,7 @@ impl Bound for Tied {
         if rows == 0 {
             return Ok(vec![Float64Array::from(Vec::<f64>::new()); self.outputs]);
         }
-        let batch = batch(&self.schema, columns)?;
+        let batch = frame::batch(&self.schema, columns)?;
         let scores = self.model.ask(batch, self.outputs).and_then(|answer| scores(&answer, rows, self.outputs));
         scores.with_context(|| format!("`{}` gave no scores", self.model.name()))
     }

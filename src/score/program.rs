@@ -10,6 +10,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -40,7 +41,11 @@ const LIMITED: &str = r#"ulimit -v "$1" || exit 126; shift; exec "$@""#;
 
 /// Whether a run may start programs, and those that are running. Without [`Self::allowed`] it may start none.
 #[derive(Clone, Default)]
-pub struct Programs(Option<Arc<Allowed>>);
+pub struct Programs {
+    allowed: Option<Arc<Allowed>>,
+    /// Whether whoever waits for an answer, be it of a program or of a server, need wait no more.
+    is_over: Arc<AtomicBool>,
+}
 
 struct Allowed {
     /// Takes a line that a program says, which may be any text.
@@ -57,7 +62,7 @@ struct Running {
 
 impl fmt::Debug for Programs {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = if self.0.is_some() { "Programs(allowed)" } else { "Programs(none)" };
+        let name = if self.allowed.is_some() { "Programs(allowed)" } else { "Programs(none)" };
         formatter.write_str(name)
     }
 }
@@ -85,7 +90,8 @@ impl Start {
 impl Programs {
     /// Programs may be started. What they say on their standard error comes line by line, and is text of anyone.
     pub fn allowed(say: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(Allowed { say: Box::new(say), running: Mutex::default() })))
+        let allowed = Allowed { say: Box::new(say), running: Mutex::default() };
+        Self { allowed: Some(Arc::new(allowed)), ..Self::default() }
     }
 
     /// Makes sure that a program may be started.
@@ -94,7 +100,7 @@ impl Programs {
     /// When it may not, with the remedy.
     pub fn ensure_allowed(&self, name: &str) -> Result<()> {
         ensure!(
-            self.0.is_some(),
+            self.allowed.is_some(),
             "`{name}` is a program, and this run may start none: allow it with `--allow-process`, on GitHub with \
              `allow_process: true`, if whoever may change the spec and the program may also run code here"
         );
@@ -103,16 +109,22 @@ impl Programs {
 
     /// Ends all that runs, and starts nothing more.
     pub fn end(&self) {
-        let Some(allowed) = &self.0 else { return };
+        self.is_over.store(true, Ordering::Relaxed);
+        let Some(allowed) = &self.allowed else { return };
         let mut running = allowed.running();
         running.is_over = true;
         running.groups.iter().for_each(|group| kill(*group));
     }
 
+    /// Whether the run has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
     /// Starts a program, with a pipe to its input if it is to be fed.
     pub(super) fn start(&self, start: &Start, is_fed: bool) -> Result<Program> {
         self.ensure_allowed(&start.name())?;
-        let allowed = self.0.as_ref().context("no program may be started")?;
+        let allowed = self.allowed.as_ref().context("no program may be started")?;
         // Otherwise a program of the same user could read tokens in the memory of this process, and in its environment.
         prctl::set_dumpable(false).context("the memory of this process cannot be closed to the program")?;
         let mut running = allowed.running();

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::artifact;
-use crate::score::onnx;
+use crate::score::{onnx, served};
 
 /// A validation spec: a promise about a model that can be checked.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -193,6 +193,10 @@ pub enum Scorer {
     Onnx(OnnxScorer),
     /// A program of any language, fed with batches of rows. Only where the run allows it.
     Process(ProcessScorer),
+    /// A model behind an address, to which batches of rows are posted.
+    Http(HttpScorer),
+    /// A model of MLflow: an ONNX file is scored in process, and any other flavour by a program, where the run allows it.
+    Mlflow(MlflowScorer),
     /// Scores that are already a column of every dataset.
     Column(ColumnScorer),
     /// Scores that are already columns of every dataset, one for each class (multiclass models).
@@ -202,12 +206,15 @@ pub enum Scorer {
 }
 
 impl Scorer {
-    /// The sources of the files that hold the model or its scores, with the keys that name them.
+    /// The sources of the files that hold the model or its scores, or the address that is asked for them, with the keys that
+    /// name them.
     #[must_use]
     pub fn sources(&self) -> Vec<(Vec<&str>, &String)> {
         match self {
             Self::Onnx(scorer) => vec![(vec!["onnx"], &scorer.onnx)],
             Self::Predictions(scorer) => vec![(vec!["predictions"], &scorer.predictions)],
+            Self::Http(scorer) => vec![(vec!["http"], &scorer.http)],
+            Self::Mlflow(scorer) => vec![(vec!["mlflow"], &scorer.mlflow)],
             Self::Process(scorer) => {
                 scorer.files.iter().map(|(name, source)| (vec!["files", name.as_str()], source)).collect()
             }
@@ -215,8 +222,8 @@ impl Scorer {
         }
     }
 
-    /// A scorer given as one word: `column:NAME`, `columns:NAME,NAME,NAME`, a source of a Parquet file of predictions, or
-    /// else that of an ONNX model.
+    /// A scorer given as one word: `column:NAME`, `columns:NAME,NAME,NAME`, a source of a Parquet file of predictions, the
+    /// address of a model, or else the source of an ONNX model.
     #[must_use]
     pub fn given(word: &str) -> Self {
         if let Some(column) = word.strip_prefix("column:") {
@@ -226,6 +233,8 @@ impl Scorer {
         } else if artifact::file_name(word).ends_with(".parquet") {
             let (score, scores) = (default_score(), Vec::new());
             Self::Predictions(PredictionsScorer { predictions: word.to_owned(), score, scores })
+        } else if served::unfit(word).is_none() {
+            Self::Http(HttpScorer::new(word))
         } else {
             let (output, positive, classes, inputs) = (None, None, Vec::new(), BTreeMap::new());
             Self::Onnx(OnnxScorer { onnx: word.to_owned(), output, positive, classes, inputs })
@@ -358,6 +367,106 @@ fn default_seconds() -> u64 {
 /// What libraries for models address is a multiple of what they use.
 fn default_memory_mib() -> u64 {
     16 << 10
+}
+
+/// A model behind an address: rows are posted to it in batches, several at once, and it answers with scores. The end of the
+/// address says by which protocol: `/v2/models/NAME/infer` is the Open Inference Protocol of KServe, MLServer and Triton, and
+/// `/invocations` the scoring protocol of MLflow.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "http")]
+pub struct HttpScorer {
+    /// The address: `https://models.acme.com/v2/models/delays/infer`, or `https://models.acme.com/invocations`; `http://` is for
+    /// this machine. A token for it comes from the variable `MODELGATE_TOKENS`, which has pairs `HOST=TOKEN`.
+    pub http: String,
+    /// The name of the output, or of the column of the answer, that holds the scores, where it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The class whose probability is the score: the number of a column (from 0), or its name where columns have names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<onnx::Positive>,
+    /// The classes of the model's outputs, in their order (multiclass models), where they are not 0, 1, 2 and so on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("minItems" = 2, "uniqueItems" = true))]
+    pub classes: Vec<Class>,
+    /// Which column feeds which model input, where the names differ: `input: column`, or a list of columns for a matrix. For the
+    /// Open Inference Protocol.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, onnx::Columns>,
+    /// The seconds that an answer may take.
+    #[serde(default = "default_answer_seconds")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub seconds: u64,
+    /// The rows of a request, at most.
+    #[serde(default = "default_batch_rows")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub batch_rows: usize,
+    /// The requests that there may be at once.
+    #[serde(default = "default_concurrency")]
+    #[schemars(range(min = 1, max = 256))]
+    pub concurrency: usize,
+}
+
+impl HttpScorer {
+    /// A model behind an address of which the spec says no more.
+    #[must_use]
+    pub fn new(address: &str) -> Self {
+        Self {
+            http: address.to_owned(),
+            output: None,
+            positive: None,
+            classes: Vec::new(),
+            inputs: BTreeMap::new(),
+            seconds: default_answer_seconds(),
+            batch_rows: default_batch_rows(),
+            concurrency: default_concurrency(),
+        }
+    }
+}
+
+/// What servers and what stands before them often give an answer.
+fn default_answer_seconds() -> u64 {
+    60
+}
+
+/// Rows of a hundred features stay below the megabyte that many servers take.
+fn default_batch_rows() -> usize {
+    1000
+}
+
+/// A few, so that a server is busy while rows are on their way, and not flooded.
+fn default_concurrency() -> usize {
+    4
+}
+
+/// A model of MLflow. Its `MLmodel` says its flavour: an ONNX file is scored in process. Any other is fetched with its whole
+/// folder, and scored by `mlflow models serve`, which the run starts, asks whether it is well, and ends. A spec alone starts
+/// none: `--allow-process`, or the input `allow_process` of the action, must allow it.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "mlflow")]
+pub struct MlflowScorer {
+    /// The model: `models:/delays@champion`, `models:/delays/3` or `runs:/RUN/PATH`, of the server at `MLFLOW_TRACKING_URI`.
+    pub mlflow: String,
+    /// The name of the output (of an ONNX model), or of the column of the predictions, that holds the scores, where it cannot be
+    /// told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The class whose probability is the score: the number of a column (from 0), or its name where columns have names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<onnx::Positive>,
+    /// The classes of the model's outputs, in their order (multiclass models), where they are not 0, 1, 2 and so on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("minItems" = 2, "uniqueItems" = true))]
+    pub classes: Vec<Class>,
+    /// The seconds that the program may take to start, and then for an answer.
+    #[serde(default = "default_seconds")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub seconds: u64,
+    /// The most memory that the program, and each that it starts itself, may address, in MiB.
+    #[serde(default = "default_memory_mib")]
+    #[schemars(range(min = 1, max = 16_777_216))]
+    pub memory_mib: u64,
 }
 
 /// Scores that are already a column of every dataset.

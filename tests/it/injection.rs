@@ -16,6 +16,7 @@ use modelgate::evidence::{Estimate, Subject};
 use modelgate::record::{self, Base, BaseSpec, ClaimRecord, Inputs, NotTested, Record, Rows, Source, Waived};
 use modelgate::report::render::{self, escape};
 use modelgate::report::{Report, budget, junit};
+use modelgate::score::served::Description;
 use modelgate::spec::change::{Change, Direction};
 use modelgate::spec::written::{Class, Model, Policy, Task};
 use modelgate::target::FirstRelease;
@@ -197,6 +198,7 @@ fn report(text: &str) -> Report {
         sha256: Some("0".repeat(64)),
         rule: Some(own()),
         found: vec![found.clone()],
+        served: Some(Description { name: own(), versions: vec![own()], platform: Some(own()) }),
         unstable: None,
     };
     let inputs = Inputs {

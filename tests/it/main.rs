@@ -13,6 +13,7 @@ mod coverage;
 mod docs;
 mod gate;
 mod github;
+mod http;
 mod injection;
 mod judgement;
 mod laws;

@@ -17,6 +17,7 @@ use super::output::Reading;
 use super::signature::{ElementKind, Form, ValueInfo, Width};
 use super::tensor::{Column, accepts, tensor};
 use crate::score::{Bound, ensure_fed};
+use crate::spec::written;
 
 /// What the scores mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,18 @@ pub enum Task {
     Multiclass(Vec<String>),
     /// One number per row.
     Regression,
+}
+
+impl Task {
+    /// The scores of a model of the spec.
+    #[must_use]
+    pub fn of(model: &written::Model) -> Self {
+        match model.task {
+            written::Task::Binary => Self::Binary,
+            written::Task::Multiclass => Self::Multiclass(model.class_names()),
+            written::Task::Regression | written::Task::Ranking => Self::Regression,
+        }
+    }
 }
 
 /// How an ONNX model is fed and read where its file leaves that open.
@@ -95,10 +108,11 @@ pub struct Layout {
 
 /// One input, and where its values come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Feed {
-    input: String,
-    kind: ElementKind,
-    flat: bool,
+pub(in crate::score) struct Feed {
+    pub(in crate::score) input: String,
+    pub(in crate::score) kind: ElementKind,
+    /// Whether a row has one value, and not a list of them.
+    pub(in crate::score) flat: bool,
     columns: Vec<usize>,
 }
 
@@ -117,16 +131,9 @@ impl Binding {
         available: &[Field],
         mapping: &Mapping,
     ) -> Result<Self> {
-        let inputs = &onnx.signature().inputs;
-        for name in mapping.inputs.keys() {
-            let known = inputs.iter().any(|input| input.name == *name);
-            ensure!(known, "`inputs:` names `{name}`, and the model takes {}", one_of(inputs));
-        }
+        ensure_inputs(&onnx.signature().inputs, mapping)?;
         let reading = Reading::settle(onnx.signature(), task, mapping)?;
-        let mut layout = Layout { columns: Vec::new(), feeds: Vec::new(), reading };
-        for (input, fields) in sources(inputs, features, available, mapping)? {
-            layout.feed(input, &fields)?;
-        }
+        let layout = Layout::new(&onnx.signature().inputs, reading, features, available, mapping)?;
         Ok(Self { layout, onnx })
     }
 
@@ -142,12 +149,7 @@ impl Binding {
         columns: &[ArrayRef],
         rows: usize,
     ) -> Result<(Cow<'a, str>, SessionInputValue<'a>)> {
-        let named = self.layout.columns.iter().zip(columns).map(|(name, values)| Column { name, values });
-        let named: Vec<_> = named.collect();
-        let fed: Vec<_> = feed.columns.iter().filter_map(|column| named.get(*column).copied()).collect();
-        for column in &fed {
-            check_type(&feed.input, &feed.kind, column.name, column.values.data_type())?;
-        }
+        let fed = self.layout.fed(feed, columns)?;
         Ok((feed.input.as_str().into(), tensor(&feed.kind, feed.flat, rows, &fed)?.into()))
     }
 }
@@ -173,6 +175,49 @@ impl Bound for Binding {
 }
 
 impl Layout {
+    /// What each input of a model is fed from.
+    ///
+    /// # Errors
+    /// As [`Onnx::bind`].
+    pub(in crate::score) fn new(
+        inputs: &[ValueInfo],
+        reading: Reading,
+        features: &[Field],
+        available: &[Field],
+        mapping: &Mapping,
+    ) -> Result<Self> {
+        let mut layout = Self { columns: Vec::new(), feeds: Vec::new(), reading };
+        for (input, fields) in sources(inputs, features, available, mapping)? {
+            layout.feed(input, &fields)?;
+        }
+        Ok(layout)
+    }
+
+    /// The columns to feed, each once.
+    pub(in crate::score) fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The inputs.
+    pub(in crate::score) fn feeds(&self) -> &[Feed] {
+        &self.feeds
+    }
+
+    /// How the scores are read.
+    pub(in crate::score) fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// The columns that an input is fed from, of those in the order of [`Self::columns`].
+    pub(in crate::score) fn fed<'a>(&'a self, feed: &Feed, columns: &'a [ArrayRef]) -> Result<Vec<Column<'a>>> {
+        let named = self.columns.iter().zip(columns).map(|(name, values)| Column { name, values }).collect::<Vec<_>>();
+        let fed = feed.columns.iter().filter_map(|column| named.get(*column).copied()).collect::<Vec<_>>();
+        for column in &fed {
+            check_type(&feed.input, &feed.kind, column.name, column.values.data_type())?;
+        }
+        Ok(fed)
+    }
+
     /// How many scores a row has: the classes of a multiclass task, else 1.
     #[must_use]
     pub fn outputs(&self) -> usize {
@@ -197,6 +242,15 @@ impl Layout {
             self.columns.len() - 1
         })
     }
+}
+
+/// Refuses names of inputs that the model does not have.
+pub(in crate::score) fn ensure_inputs(inputs: &[ValueInfo], mapping: &Mapping) -> Result<()> {
+    for name in mapping.inputs.keys() {
+        let known = inputs.iter().any(|input| input.name == *name);
+        ensure!(known, "`inputs:` names `{name}`, and the model takes {}", one_of(inputs));
+    }
+    Ok(())
 }
 
 /// The columns of each input: those that the mapping names, else the one with its name, else, when the model has a
@@ -277,6 +331,11 @@ fn check_width(input: &ValueInfo, columns: usize) -> Result<(ElementKind, bool)>
         input.name
     );
     Ok((kind.clone(), matches!(width, Width::Flat)))
+}
+
+/// Whether a column holds texts.
+pub(in crate::score) fn is_text(kind: &DataType) -> bool {
+    accepts(&ElementKind::Text, kind)
 }
 
 fn check_type(input: &str, kind: &ElementKind, column: &str, from: &DataType) -> Result<()> {

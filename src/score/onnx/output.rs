@@ -73,6 +73,25 @@ impl Reading {
         Ok(reading)
     }
 
+    /// How an output is read of which nothing is declared; `is_maps` if its scores have names.
+    ///
+    /// # Errors
+    /// When a key is missing in the spec.
+    pub fn undeclared(task: Task, mapping: &Mapping, is_maps: bool) -> Result<Self> {
+        let (output, positive) = (mapping.output.clone().unwrap_or_default(), mapping.positive.clone());
+        ensure!(task == Task::Binary || positive.is_none(), "`positive:` is for classifiers of two classes: remove it");
+        let classes = match &task {
+            Task::Multiclass(names) => classes(&output, names, None, &mapping.classes, is_maps)?,
+            Task::Binary | Task::Regression => Vec::new(),
+        };
+        Ok(Self { output, task, positive, classes })
+    }
+
+    /// Whether the scores are probabilities.
+    pub fn is_of_classes(&self) -> bool {
+        self.task != Task::Regression
+    }
+
     /// How many scores a row has.
     pub fn outputs(&self) -> usize {
         if let Task::Multiclass(classes) = &self.task { classes.len() } else { 1 }
@@ -171,15 +190,49 @@ impl Reading {
             [_, width] => usize::try_from(width)?,
             _ => bail!("output `{}` has the shape {shape:?}, not one row per row of data", self.output),
         };
-        let columns = match &self.task {
-            Task::Multiclass(_) => {
-                self.refuse_width(width)?;
-                self.classes.iter().map(|class| class.column).collect()
-            }
-            Task::Binary | Task::Regression => vec![self.column(width)?],
-        };
+        let columns = self.columns(width)?;
         let scores = |column| values.iter().skip(column).step_by(width.max(1)).map(|score| (*score).into()).collect();
         Ok(columns.into_iter().map(scores).collect())
+    }
+
+    /// Which of `width` columns hold the scores.
+    ///
+    /// # Errors
+    /// When this does not follow from the number of columns.
+    pub fn columns(&self, width: usize) -> Result<Vec<usize>> {
+        if let Task::Multiclass(_) = &self.task {
+            self.refuse_width(width)?;
+            return Ok(self.classes.iter().map(|class| class.column).collect());
+        }
+        Ok(vec![self.column(width)?])
+    }
+
+    /// Which of the scores that have names are those of the outputs, in their order.
+    ///
+    /// # Errors
+    /// When this does not follow from the names.
+    pub fn names(&self, found: &[&str]) -> Result<Vec<String>> {
+        if let Task::Multiclass(_) = &self.task {
+            let keys = self.classes.iter().map(|class| class.key.clone()).collect::<Vec<_>>();
+            let whole = keys.len() == found.len() && keys.iter().all(|key| found.contains(&key.as_str()));
+            ensure!(whole, "{}", other_classes(&self.output, found, &keys));
+            return Ok(keys);
+        }
+        let positive = self.positive.as_ref().map(|positive| match positive {
+            Positive::Number(class) => class.to_string(),
+            Positive::Name(class) => class.clone(),
+        });
+        let given = positive.or_else(|| Some(self.output.clone()).filter(|output| !output.is_empty()));
+        match (given, found) {
+            (None, [only]) => Ok(vec![(*only).to_owned()]),
+            (None, _) => {
+                bail!("it has several columns: name the one of the scores with `output:`, of {}", one_of(found))
+            }
+            (Some(given), _) => {
+                ensure!(found.contains(&given.as_str()), "it has no column `{given}`: it has {}", one_of(found));
+                Ok(vec![given])
+            }
+        }
     }
 
     fn read_maps(&self, value: &DynValue) -> Result<Vec<Vec<f64>>> {

@@ -102,7 +102,7 @@ impl From<&Outlet> for ValueInfo {
 impl From<&ValueType> for Form {
     fn from(form: &ValueType) -> Self {
         let sequence = match form {
-            ValueType::Tensor { ty, shape, .. } => return tensor(*ty, shape),
+            ValueType::Tensor { ty, shape, .. } => return Self::tensor((*ty).into(), shape),
             ValueType::Sequence(element) => element.as_ref(),
             other => return Self::Other(other.to_string()),
         };
@@ -113,16 +113,18 @@ impl From<&ValueType> for Form {
     }
 }
 
-/// ONNX Runtime writes an open dimension as -1, and a shape that is not declared as `[]`.
-fn tensor(kind: TensorElementType, shape: &[i64]) -> Form {
-    let size = |dimension: i64| usize::try_from(dimension).ok();
-    let width = match *shape {
-        [] => Width::Dynamic,
-        [_] => Width::Flat,
-        [_, columns] => size(columns).map_or(Width::Dynamic, Width::Fixed),
-        _ => Width::Unfit(format!("{shape:?}")),
-    };
-    Form::Tensor { kind: kind.into(), rows: shape.first().copied().and_then(size), width }
+impl Form {
+    /// A tensor of a shape, in which an open dimension is -1; one that is not declared is `[]`.
+    pub(in crate::score) fn tensor(kind: ElementKind, shape: &[i64]) -> Self {
+        let size = |dimension: i64| usize::try_from(dimension).ok();
+        let width = match *shape {
+            [] => Width::Dynamic,
+            [_] => Width::Flat,
+            [_, columns] => size(columns).map_or(Width::Dynamic, Width::Fixed),
+            _ => Width::Unfit(format!("{shape:?}")),
+        };
+        Self::Tensor { kind, rows: shape.first().copied().and_then(size), width }
+    }
 }
 
 impl From<TensorElementType> for ElementKind {
@@ -184,7 +186,7 @@ mod tests {
 
     #[test]
     fn shapes_become_widths() {
-        let width = |shape: &[i64]| tensor(TensorElementType::Float32, shape).to_string();
+        let width = |shape: &[i64]| Form::tensor(ElementKind::Float32, shape).to_string();
         let shapes: [&[i64]; 6] = [&[-1], &[-1, 1], &[-1, -1], &[], &[4, 2], &[-1, 3, 3]];
         let expected = [
             "float32 [N]",

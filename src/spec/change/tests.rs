@@ -164,6 +164,38 @@ fn the_model() {
         ),
         (&[("candidate.onnx", "other.onnx")], &[("candidate.onnx", Neutral)], &[("candidate.onnx", Neutral)]),
         (
+            &[("{ onnx: models/candidate.onnx }", "{ http: https://acme.com/invocations }")],
+            &[
+                ("candidate.http", Weakening),
+                ("candidate.batch_rows", Neutral),
+                ("candidate.concurrency", Neutral),
+                ("candidate.onnx", Neutral),
+                ("candidate.seconds", Neutral),
+            ],
+            &[
+                ("candidate.batch_rows", Neutral),
+                ("candidate.concurrency", Neutral),
+                ("candidate.http", Neutral),
+                ("candidate.onnx", Neutral),
+                ("candidate.seconds", Neutral),
+            ],
+        ),
+        (
+            &[("{ onnx: models/candidate.onnx }", "{ mlflow: models:/delays@champion }")],
+            &[
+                ("candidate.mlflow", Weakening),
+                ("candidate.memory_mib", Neutral),
+                ("candidate.onnx", Neutral),
+                ("candidate.seconds", Neutral),
+            ],
+            &[
+                ("candidate.memory_mib", Neutral),
+                ("candidate.mlflow", Neutral),
+                ("candidate.onnx", Neutral),
+                ("candidate.seconds", Neutral),
+            ],
+        ),
+        (
             &[("{ onnx: models/candidate.onnx }", "{ column: score }")],
             &[("candidate.column", Weakening), ("candidate.onnx", Neutral)],
             &[("candidate.column", Neutral), ("candidate.onnx", Neutral)],

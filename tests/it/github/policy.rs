@@ -226,6 +226,17 @@ fn a_target_event_judges_nothing_of_a_pull_request_that_is_checked_out() {
 }
 
 #[test]
+fn a_target_event_runs_no_model_that_is_given() {
+    for given in ["model.onnx", "http://127.0.0.1:1/invocations"] {
+        let double = Double::start();
+        let contents = Contents { base: Some(SPEC), head: Some(SPEC) };
+        let run = Job::with(&double, event::pull_request_target, contents).input("candidate", given).run();
+        run.ends_with(2).tells("a model that is given is not run");
+        assert!(!run.has_record(), "{run}");
+    }
+}
+
+#[test]
 fn a_workspace_of_another_owner_is_read_all_the_same() {
     let double = Double::start();
     let contents = Contents { base: Some(SPEC), head: Some(&weaker(SPEC)) };

@@ -163,7 +163,7 @@ fn what_is_not_there_and_what_is_a_program_is_told() {
     for (source, tells) in [
         ("models:/delays@challenger", ["does not say which version", "`challenger`; set this alias"]),
         ("models:/delays/9", ["no version 9 of the model `delays`", "404"]),
-        ("models:/plain/1", ["`python_function`, `sklearn` and not `onnx`", "mlflow.onnx.log_model"]),
+        ("models:/plain/1", ["`python_function`, `sklearn` and not `onnx`", "`{ mlflow: models:/NAME@ALIAS }`"]),
         ("models:/hostile/1", ["`../m-1/model.onnx`", "not within the model"]),
         ("models:/hostile/2", ["1/../../secret", "leads elsewhere"]),
         ("models:/hostile/3", ["ftp://models.acme.com/m", "serve artifacts through the tracking server"]),
@@ -298,7 +298,7 @@ fn the_real_tracking_server() {
         let Err(error) = run.obtain(source) else { panic!("`{source}` was had") };
         assert!(error.contains(tells), "{error}");
     };
-    refused("mlflow:models:/plain/1", "`python_function`, `sklearn` and not `onnx`");
+    refused("mlflow:models:/plain/1", "`{ mlflow: models:/NAME@ALIAS }`");
     refused("mlflow:models:/delays@challenger", "does not say which version");
     refused("mlflow:models:/delays/9", "no version 9");
     refused(&format!("mlflow:runs:/{id}/absent"), "has logged no `absent`");
@@ -325,4 +325,82 @@ fn the_real_tracking_server() {
     let found = &candidate["found"][0];
     assert_eq!(found["name"], "mlflow:models:/stored/1/model.onnx");
     assert!(found["identity"].as_str().unwrap().starts_with("s3://acme/models/delays/model.onnx "), "{found}");
+
+    served(&service);
+    // Of the same key, a model that is an ONNX file needs no program.
+    let spec = SPEC.replace("{ onnx: mlflow:models:/delays@champion }", "{ mlflow: models:/delays@champion }");
+    fs::write(folder.path().join("modelgate.yaml"), spec).unwrap();
+    let (record, _) = gate::run_on(folder.path(), &[], &[("MLFLOW_TRACKING_URI", &service.address())]);
+    let record = serde_json::from_slice::<Value>(&record).unwrap();
+    assert_eq!(record["inputs"]["candidate"]["sha256"], super::sha256(&logged));
+    assert_eq!(record["inputs"]["candidate"]["source"], "mlflow:models:/delays@champion");
+}
+
+/// A gate whose candidate is a pipeline of scikit-learn, and whose baseline is what it gave where it was fitted.
+const SERVED: &str = "version: 1
+model: { name: flights, task: binary }
+candidate: { mlflow: models:/served/1 }
+baseline: { predictions: scores.parquet }
+columns: { id: id, label: label, features: [distance, dep_hour, carrier] }
+data: { test: served.parquet }
+checks:
+  - performance.metric: { metric: roc_auc, min: 0.5 }
+  - performance.regression: { metric: log_loss, max_rise: 0.001 }
+  - drift.prediction: { against: baseline }
+";
+
+/// A model of another flavour is served by MLflow's own server, which the run starts and ends.
+fn served(service: &Service) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("modelgate.yaml"), SERVED).unwrap();
+    for name in ["served.parquet", "scores.parquet"] {
+        fs::copy(service.folder.path().join(name), folder.path().join(name)).unwrap();
+    }
+    let environment = program("mlflow", "mlflow").parent().unwrap().to_owned();
+    let path = std::env::join_paths([&environment, Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
+    let run = |arguments: &[&str], path: &std::ffi::OsStr| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
+        command.current_dir(folder.path()).arg("run").args(arguments);
+        command.env("MLFLOW_TRACKING_URI", service.address()).env("MLFLOW_TRACKING_TOKEN", TOKEN).env("PATH", path);
+        let done = command.output().unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let (code, told) = run(&[], &path);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("flavours python_function, sklearn") && told.contains("--allow-process"), "{told}");
+    let (code, told) = run(&["--allow-process"], "/usr/bin:/bin".as_ref());
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("no program `mlflow`") && told.contains("pip install mlflow"), "{told}");
+
+    let (code, told) = run(&["--allow-process", "--cache", "kept"], &path);
+    assert_eq!(code, Some(0), "{told}");
+    let record = fs::read(folder.path().join(".modelgate/record.json")).unwrap();
+    let record = serde_json::from_slice::<Value>(&record).unwrap();
+    let candidate = &record["inputs"]["candidate"];
+    let names = candidate["found"].as_array().unwrap().iter().map(|found| found["name"].as_str().unwrap());
+    let names = names.collect::<Vec<_>>();
+    for name in ["MLmodel", "model.pkl", "requirements.txt"] {
+        assert!(names.contains(&format!("mlflow:models:/served/1/{name}").as_str()), "{names:?}");
+    }
+    assert!(candidate["sha256"].is_string() && candidate["source"] == "mlflow:models:/served/1", "{candidate}");
+    // What it gave where it was fitted, and what it gives here, is the same.
+    let claim = |id: &str| {
+        let claims = record["claims"].as_array().unwrap();
+        claims
+            .iter()
+            .find(|claim| claim["id"].as_str().unwrap().starts_with(id))
+            .unwrap_or_else(|| panic!("{record:#}"))
+    };
+    let difference = claim("performance.regression")["difference"]["value"].as_f64().unwrap();
+    assert!(difference.abs() < 1e-12, "{difference}");
+    assert_eq!(record["verdict"], "pass");
+    // Its server is gone.
+    let port = told.split("http://127.0.0.1:").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap())).is_err(), "{told}");
+    assert!(!told.contains(TOKEN), "{told}");
+
+    // A model that cannot be loaded there is no model of the gate.
+    let (code, told) = run(&["--allow-process", "--candidate", "mlflow:models:/served/9"], &path);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("no version 9"), "{told}");
 }
