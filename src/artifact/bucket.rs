@@ -150,27 +150,50 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// A bucket, reached as the variables of the process say, and before them these settings, named as in `object_store`.
-    pub(super) fn open(scheme: &str, bucket: &str, settings: &Settings) -> Result<Self, Trouble> {
+    /// A bucket, reached as the variables of the run say, and before them these settings, named as in `object_store`.
+    pub(super) fn open(world: &World, scheme: &str, bucket: &str, settings: &Settings) -> Result<Self, Trouble> {
+        let variables = |beginning| {
+            let variables = world.environment.beginning(beginning);
+            variables.map(|(name, value)| (name.to_ascii_lowercase(), value))
+        };
         let retry = RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
         let opened = || -> object_store::Result<Arc<dyn ObjectStore>> {
             Ok(match scheme {
                 "s3" => {
-                    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
+                    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retry);
+                    // A variable that is no setting is for other programs.
+                    for (name, value) in variables("AWS_") {
+                        if let Ok(key) = name.parse::<AmazonS3ConfigKey>() {
+                            builder = builder.with_config(key, value);
+                        }
+                    }
                     for (key, value) in settings.iter().chain(&[TIME]) {
                         builder = builder.with_config(key.parse::<AmazonS3ConfigKey>()?, value.as_ref());
                     }
                     Arc::new(builder.build()?)
                 }
                 "gs" => {
-                    let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
+                    let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(retry);
+                    for (name, value) in variables("GOOGLE_") {
+                        if let Ok(key) = name.parse::<GoogleConfigKey>() {
+                            builder = builder.with_config(key, value);
+                        }
+                    }
                     for (key, value) in settings.iter().chain(&[TIME]) {
                         builder = builder.with_config(key.parse::<GoogleConfigKey>()?, value.as_ref());
                     }
                     Arc::new(builder.build()?)
                 }
                 _ => {
-                    let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
+                    let mut builder = MicrosoftAzureBuilder::new().with_container_name(bucket).with_retry(retry);
+                    for (name, value) in variables("AZURE_") {
+                        if let Ok(key) = name.parse::<AzureConfigKey>() {
+                            builder = builder.with_config(key, value);
+                        }
+                    }
+                    if let Some(endpoint) = world.environment.get("IDENTITY_ENDPOINT") {
+                        builder = builder.with_msi_endpoint(endpoint);
+                    }
                     for (key, value) in settings.iter().chain(&[TIME]) {
                         builder = builder.with_config(key.parse::<AzureConfigKey>()?, value.as_ref());
                     }
@@ -229,7 +252,7 @@ impl Source for Bucket {
         let Self { scheme, bucket, key } = self;
         let root = format!("{scheme}://{bucket}");
         world.reach.ensure_bucket(&root)?;
-        let store = Store::open(scheme, bucket, &[])?;
+        let store = Store::open(world, scheme, bucket, &[])?;
         let mut objects = match self.objects(store.store.as_ref()).await {
             // A key that is not there is told from a bucket that is not there by listing.
             Err(Error::NotFound { .. }) if self.is_bucket(store.store.as_ref()).await.map_err(trouble)? => Vec::new(),

@@ -22,6 +22,12 @@ impl Environment {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
+    /// The variables whose names begin so, those that are not empty.
+    pub fn beginning(&self, beginning: &str) -> impl Iterator<Item = (&str, &str)> {
+        let names = self.0.keys().filter(move |name| name.starts_with(beginning));
+        names.filter_map(|name| Some((name.as_str(), self.get(name)?)))
+    }
+
     /// Sets a variable that is not there.
     pub fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.to_owned(), value.to_owned());

@@ -163,6 +163,18 @@ fn faulty(fault: Fault) -> impl Fn(Reply) -> Reply + Send + Sync {
 
 /// Every source gives its file whole and nothing else, whatever its server does.
 fn withstands(stand: impl Fn(Fault) -> Stand) {
+    perseveres(&stand);
+    let shorter = |_: usize, mut reply: Reply| {
+        reply.body.truncate(reply.body.len() / 2);
+        Reply { endless: true, ..reply }
+    };
+    let Stand { run, source, servers } = stand(Box::new(shorter));
+    run.fails(&source, &["cannot be fetched", "of 300000 bytes came"]);
+    drop(servers);
+}
+
+/// A source asks again where that helps, and gives up where it does not.
+fn perseveres(stand: impl Fn(Fault) -> Stand) {
     let has = |fault: Fault| {
         let Stand { run, source, servers } = stand(fault);
         is_same(&run.obtain(&source).unwrap_or_else(|error| panic!("{error}: {servers:?}")));
@@ -172,22 +184,11 @@ fn withstands(stand: impl Fn(Fault) -> Stand) {
         has(Box::new(move |count, reply| if count == 0 { reply.cut(at) } else { reply }));
     }
     has(Box::new(|count, reply| if count == 0 { Reply::of(503, "") } else { reply }));
-    let fails = |fault: Fault, limits: fn(&mut Limits), tells: &[&str]| {
-        let Stand { mut run, source, servers } = stand(fault);
-        limits(&mut run.limits);
-        run.fails(&source, tells);
-        drop(servers);
-    };
-    let shorter = |_: usize, mut reply: Reply| {
-        reply.body.truncate(reply.body.len() / 2);
-        Reply { endless: true, ..reply }
-    };
-    fails(Box::new(shorter), |_| (), &["cannot be fetched", "of 300000 bytes came"]);
     let slow = |_: usize, reply| Reply { drip: Some(Duration::from_millis(10)), ..reply };
-    let hasty = |limits: &mut Limits| {
-        (limits.window, limits.window_bytes, limits.tries) = (Duration::from_millis(300), 3000, 2);
-    };
-    fails(Box::new(slow), hasty, &["fewer than 3000 bytes came in 0.3 seconds, in 2 tries"]);
+    let Stand { mut run, source, servers } = stand(Box::new(slow));
+    (run.limits.window, run.limits.window_bytes, run.limits.tries) = (Duration::from_millis(300), 3000, 2);
+    run.fails(&source, &["fewer than 3000 bytes came in 0.3 seconds, in 2 tries"]);
+    drop(servers);
 }
 
 /// A source that knows a digest takes no other bytes.

@@ -153,7 +153,7 @@ impl<'w> Storage<'w> {
             }
         }
         let root = if key.is_empty() { String::new() } else { format!("{key}/") };
-        Ok(Opened::Bucket { store: bucket::Store::open(scheme, name, &settings)?, root })
+        Ok(Opened::Bucket { store: bucket::Store::open(self.world, scheme, name, &settings)?, root })
     }
 
     /// Refuses an account that is neither the machine's nor allowed.

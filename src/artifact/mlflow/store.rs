@@ -95,7 +95,7 @@ impl Server {
             }
             "s3" | "gs" => {
                 let (name, key) = rest.trim_start_matches('/').split_once('/').unwrap_or((rest, ""));
-                Ok(Store::Bucket { store: bucket::Store::open(scheme, name, &[])?, root: inside(key)? })
+                Ok(Store::Bucket { store: bucket::Store::open(world, scheme, name, &[])?, root: inside(key)? })
             }
             "wasb" | "wasbs" | "abfs" | "abfss" | "az" => {
                 let (place, key) = rest.trim_start_matches('/').split_once('/').unwrap_or((rest, ""));
@@ -103,7 +103,7 @@ impl Server {
                 let account = host.split('.').next().filter(|account| !account.is_empty());
                 let settings = account.map(|account| ("azure_storage_account_name", Cow::Owned(account.to_owned())));
                 let settings = settings.into_iter().collect::<Vec<_>>();
-                Ok(Store::Bucket { store: bucket::Store::open("az", name, &settings)?, root: inside(key)? })
+                Ok(Store::Bucket { store: bucket::Store::open(world, "az", name, &settings)?, root: inside(key)? })
             }
             "file" => {
                 let folder = rest.strip_prefix("//").unwrap_or(rest);

@@ -6,11 +6,11 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
-use super::release::{SPEC, TOKEN};
-use super::{Asked, Reply, Server, sha256};
+use super::release::{SPEC, TOKEN, on_github};
+use super::{Asked, Fault, Reply, Run, Server, Stand, content, faulty, perseveres, sha256, verifies};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 
@@ -61,6 +61,31 @@ impl GitHub {
         assert!(!told.contains("secret"), "{told}");
         told
     }
+}
+
+/// An archive with the model as it is.
+fn packed() -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    writer.start_file("m.onnx", stored).unwrap();
+    writer.write_all(&content()).unwrap();
+    writer.finish().unwrap().into_inner()
+}
+
+fn stand(fault: Fault) -> Stand {
+    let (fault, bytes) = (faulty(fault), packed());
+    let digest = format!("sha256:{}", sha256(&bytes));
+    let storage = Server::on("127.0.0.2", move |asked| fault(Reply::file(asked, &bytes, None)));
+    let there = storage.url("artifact?sig=secret");
+    let api = Server::start(move |asked| answer(asked, &there, &digest));
+    let run = Run { variables: on_github(&api), ..Run::new() };
+    Stand { run, source: "actions:train.yml/model/m.onnx@main".to_owned(), servers: vec![api, storage] }
+}
+
+#[test]
+fn faults_of_the_storage_of_artifacts() {
+    perseveres(stand);
+    verifies(stand, &sha256(&packed()));
 }
 
 fn answer(asked: &Asked, there: &str, digest: &str) -> Reply {

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::gate::{self, parquet};
+use super::{Fault, Reply, Run, Server, Stand, content, faulty, perseveres, sha256, verifies};
 use crate::services::{Service, program};
 
 /// The account that every emulator has, and its key, which is no secret.
@@ -95,6 +96,32 @@ impl Bucket {
     pub(super) fn address(&self) -> String {
         self.service.address()
     }
+}
+
+/// A bucket that is none of theirs: its server does what a fault says.
+fn stand(fault: Fault) -> Stand {
+    let (fault, bytes) = (faulty(fault), content());
+    let server = Server::start(move |asked| {
+        assert_eq!(asked.path, "/acme/models/m.onnx");
+        let reply = Reply::file(asked, &bytes, Some("\"v1\""));
+        let reply = if asked.method == "HEAD" { reply } else { fault(reply) };
+        reply.with("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+    });
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_ENDPOINT_URL", &server.url("")),
+    ];
+    let (run, source) = (Run::on(variables), format!("s3://acme/models/m.onnx@sha256:{}", sha256(&content())));
+    Stand { run, source, servers: vec![server] }
+}
+
+#[test]
+fn faults_of_a_bucket() {
+    perseveres(stand);
+    verifies(stand, &sha256(&content()));
 }
 
 /// A request without a body that makes something.

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Reply, Run, Server, content, is_same, sha256};
+use super::{Fault, Reply, Run, Server, Stand, content, faulty, is_same, sha256, verifies, withstands};
 use crate::services::{Service, program};
 
 /// The token that a checkout keeps.
@@ -75,7 +75,11 @@ fn pointer(bytes: &[u8]) -> Vec<u8> {
 
 /// A server of Git LFS that gives these bytes from another host, for whatever is asked for.
 fn lfs(bytes: Vec<u8>) -> (Server, Server) {
-    let storage = Server::on("127.0.0.2", move |asked| Reply::file(asked, &bytes, None));
+    faulty_lfs(bytes, |reply| reply)
+}
+
+fn faulty_lfs(bytes: Vec<u8>, fault: impl Fn(Reply) -> Reply + Send + Sync + 'static) -> (Server, Server) {
+    let storage = Server::on("127.0.0.2", move |asked| fault(Reply::file(asked, &bytes, None)));
     let href = storage.url("object");
     let server = Server::start(move |asked| {
         let body = serde_json::from_slice::<Value>(&asked.body).unwrap();
@@ -113,6 +117,19 @@ fn a_pointer_is_resolved_and_verified() {
     git(folder.path(), &["remote", "set-url", "origin", &server.url("acme/delays.git")]);
     let Err(error) = Run::new().obtain_in(folder.path(), "git:main:models/m.onnx") else { panic!("it was had") };
     assert!(error.contains(&format!("must be {}", sha256(&model))), "{error}");
+}
+
+fn stand(fault: Fault) -> Stand {
+    let folder = repository(&pointer(&content()));
+    let (server, storage) = faulty_lfs(content(), faulty(fault));
+    git(folder.path(), &["remote", "add", "origin", &server.url("acme/delays")]);
+    Stand { run: Run::at(folder), source: "git:main:models/m.onnx".to_owned(), servers: vec![server, storage] }
+}
+
+#[test]
+fn faults_of_the_storage_of_git_lfs() {
+    withstands(stand);
+    verifies(stand, &sha256(&content()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Asked, Reply, Server, sha256};
+use super::{Asked, Fault, Reply, Run, Server, Stand, content, faulty, sha256, verifies, withstands};
 
 pub(super) const TOKEN: &str = "ghs_secret";
 
@@ -18,6 +18,17 @@ data: { test: test.parquet }
 checks:
   - performance.metric: { metric: roc_auc, min: 0.5 }
 ";
+
+/// How a machine is set up for this double of GitHub.
+pub(super) fn on_github(api: &Server) -> Vec<(&'static str, String)> {
+    let address = api.url("");
+    let variables = [
+        ("GITHUB_API_URL", address.trim_end_matches('/')),
+        ("GITHUB_REPOSITORY", "acme/delays"),
+        ("GITHUB_TOKEN", TOKEN),
+    ];
+    variables.map(|(name, value)| (name, value.to_owned())).to_vec()
+}
 
 /// GitHub, whose assets lie on another host.
 struct GitHub {
@@ -109,6 +120,38 @@ fn an_asset_is_fetched_without_the_token_where_it_lies() {
         assert_eq!(asked.len(), 1);
         assert!(asked[0].headers.values().all(|value| !value.contains(TOKEN)), "{asked:?}");
     }
+}
+
+fn stand(fault: Fault) -> Stand {
+    let (fault, bytes) = (faulty(fault), content());
+    let storage = Server::on("127.0.0.2", move |asked| fault(Reply::file(asked, &bytes, None)));
+    let (there, bytes) = (storage.url("asset?sig=1"), content());
+    let api = Server::start(move |asked| answer(asked, &there, &bytes, &digest(&bytes)));
+    let run = Run { variables: on_github(&api), ..Run::new() };
+    Stand { run, source: "release:v2.0.0/m.onnx".to_owned(), servers: vec![api, storage] }
+}
+
+/// A file of a commit that no checkout has.
+fn stand_without_checkout(fault: Fault) -> Stand {
+    let (fault, bytes) = (faulty(fault), content());
+    let api = Server::start(move |asked| {
+        let reply = answer(asked, "", &bytes, "");
+        let is_file = asked.header("accept").is_some_and(|accept| accept.contains("raw"));
+        if is_file { fault(reply) } else { reply }
+    });
+    let run = Run { variables: on_github(&api), ..Run::at(TempDir::new().unwrap()) };
+    Stand { run, source: "git:main:models/m.onnx".to_owned(), servers: vec![api] }
+}
+
+#[test]
+fn faults_of_a_release() {
+    withstands(stand);
+    verifies(stand, &sha256(&content()));
+}
+
+#[test]
+fn faults_of_a_commit() {
+    withstands(stand_without_checkout);
 }
 
 #[test]
