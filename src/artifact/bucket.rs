@@ -1,6 +1,7 @@
 //! Objects in S3, Google Cloud Storage and Azure Blob Storage, with the credentials that the machine has.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use super::trouble::{Absent, Trouble, innermost, redacted};
 use super::world::World;
 use super::{Body, Item, Kind, Malformed, Place, Remote, Source, Version, time};
+use crate::deliver::environment::Environment;
 
 /// Objects that one pattern may name.
 const MOST_OBJECTS: usize = 10_000;
@@ -152,52 +154,30 @@ pub(super) struct Store {
 impl Store {
     /// A bucket, reached as the variables of the run say, and before them these settings, named as in `object_store`.
     pub(super) fn open(world: &World, scheme: &str, bucket: &str, settings: &Settings) -> Result<Self, Trouble> {
-        let variables = |beginning| {
-            let variables = world.environment.beginning(beginning);
-            variables.map(|(name, value)| (name.to_ascii_lowercase(), value))
-        };
         let retry = RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
+        let environment = &world.environment;
         let opened = || -> object_store::Result<Arc<dyn ObjectStore>> {
             Ok(match scheme {
                 "s3" => {
-                    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retry);
-                    // A variable that is no setting is for other programs.
-                    for (name, value) in variables("AWS_") {
-                        if let Ok(key) = name.parse::<AmazonS3ConfigKey>() {
-                            builder = builder.with_config(key, value);
-                        }
-                    }
-                    for (key, value) in settings.iter().chain(&[TIME]) {
-                        builder = builder.with_config(key.parse::<AmazonS3ConfigKey>()?, value.as_ref());
-                    }
-                    Arc::new(builder.build()?)
+                    let builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retry);
+                    let configured = configuration::<AmazonS3ConfigKey>(environment, "AWS_", settings)?.into_iter();
+                    Arc::new(configured.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
                 }
                 "gs" => {
                     let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(retry);
-                    for (name, value) in variables("GOOGLE_") {
-                        if let Ok(key) = name.parse::<GoogleConfigKey>() {
-                            builder = builder.with_config(key, value);
-                        }
+                    if let Some(file) = environment.get("SERVICE_ACCOUNT") {
+                        builder = builder.with_service_account_path(file);
                     }
-                    for (key, value) in settings.iter().chain(&[TIME]) {
-                        builder = builder.with_config(key.parse::<GoogleConfigKey>()?, value.as_ref());
-                    }
-                    Arc::new(builder.build()?)
+                    let configured = configuration::<GoogleConfigKey>(environment, "GOOGLE_", settings)?.into_iter();
+                    Arc::new(configured.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
                 }
                 _ => {
                     let mut builder = MicrosoftAzureBuilder::new().with_container_name(bucket).with_retry(retry);
-                    for (name, value) in variables("AZURE_") {
-                        if let Ok(key) = name.parse::<AzureConfigKey>() {
-                            builder = builder.with_config(key, value);
-                        }
-                    }
-                    if let Some(endpoint) = world.environment.get("IDENTITY_ENDPOINT") {
+                    if let Some(endpoint) = environment.get("IDENTITY_ENDPOINT") {
                         builder = builder.with_msi_endpoint(endpoint);
                     }
-                    for (key, value) in settings.iter().chain(&[TIME]) {
-                        builder = builder.with_config(key.parse::<AzureConfigKey>()?, value.as_ref());
-                    }
-                    Arc::new(builder.build()?)
+                    let configured = configuration::<AzureConfigKey>(environment, "AZURE_", settings)?.into_iter();
+                    Arc::new(configured.fold(builder, |builder, (key, value)| builder.with_config(key, value)).build()?)
                 }
             })
         };
@@ -229,6 +209,23 @@ impl Store {
         let place = Place::There(Box::new(Stored { store: Arc::clone(&self.store), location, e_tag, version }));
         Item { name, identity, sha256: None, md5: None, bytes, version: told, place }
     }
+}
+
+/// What the variables of the run say of a kind of store, and over it these settings. A variable that is no setting is for other
+/// programs.
+fn configuration<K: FromStr<Err = Error>>(
+    environment: &Environment,
+    beginning: &str,
+    settings: &Settings,
+) -> object_store::Result<Vec<(K, String)>> {
+    let variables = environment.beginning(beginning);
+    let mut found = variables
+        .filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value.to_owned())))
+        .collect::<Vec<_>>();
+    for (key, value) in settings.iter().chain(&[TIME]) {
+        found.push((key.parse()?, value.as_ref().to_owned()));
+    }
+    Ok(found)
 }
 
 /// Whether a text can be the name of a bucket.

@@ -1,8 +1,8 @@
 //! Models behind an address: servers that do as they should, and those that are busy, hang, babble, lie and lead elsewhere.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use modelgate::artifact::world::{Shelf, World};
 use modelgate::score::program::Programs;
 use modelgate::score::{Bound, Judged};
 use modelgate::spec::written::{Model, Scorer};
-use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::process::{ROWS, gate_of, told};
 use crate::sources::server::{Asked, Reply, Server};
 
 mod real;
@@ -547,45 +547,16 @@ fn a_token_goes_to_its_host_only() {
     assert_eq!(sent, [Some("Bearer own==".to_owned()), None, Some("Basic bWU6c2VjcmV0".to_owned())]);
 }
 
-const SPEC: &str = "version: 1
-model: { name: toy, task: binary }
-candidate: CANDIDATE
-columns: { id: id, label: label, features: [distance, dep_hour] }
-data: { test: test.parquet }
-checks:
-  - performance.metric: { metric: roc_auc, min: 0.1 }
-";
-
 /// A gate whose candidate is written like this.
 fn gate(candidate: &str) -> TempDir {
-    let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("modelgate.yaml"), SPEC.replace("CANDIDATE", candidate)).unwrap();
-    let rows = rows(20_000);
-    let numbers = || (0..20_000).map(i64::from);
-    let columns: [(&str, ArrayRef); 4] = [
-        ("id", Arc::new(Int64Array::from_iter_values(numbers()))),
-        ("label", Arc::new(Int64Array::from_iter_values(numbers().map(|row| row % 2)))),
-        ("distance", Arc::clone(&rows["distance"])),
-        ("dep_hour", Arc::clone(&rows["dep_hour"])),
-    ];
-    write(&folder.path().join("test.parquet"), &RecordBatch::try_from_iter(columns).unwrap());
-    folder
-}
-
-fn write(file: &Path, rows: &RecordBatch) {
-    let mut writer = ArrowWriter::try_new(File::create(file).unwrap(), rows.schema(), None).unwrap();
-    writer.write(rows).unwrap();
-    writer.close().unwrap();
+    let rows = rows(usize::try_from(ROWS).unwrap());
+    gate_of(candidate, "0.1", Arc::clone(&rows["distance"]))
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_modelgate"));
     command.current_dir(folder).arg("run").args(arguments);
     command
-}
-
-fn told(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]

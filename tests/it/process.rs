@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::services::program;
 
 /// More rows than a batch has.
-const ROWS: i32 = 20_000;
+pub(crate) const ROWS: i32 = 20_000;
 
 const SPEC: &str = "version: 1
 model: { name: toy, task: binary }
@@ -23,20 +23,24 @@ candidate: CANDIDATE
 columns: { id: id, label: label, features: [distance, dep_hour] }
 data: { test: test.parquet }
 checks:
-  - performance.metric: { metric: roc_auc, min: 0.4 }
+  - performance.metric: { metric: roc_auc, min: LEAST }
 ";
 
-/// A gate whose candidate is written like this.
+/// A gate whose candidate is written like this, on rows with missing distances.
 fn gate(candidate: &str) -> TempDir {
+    let distances = (0..ROWS).map(|row| (row % 50 != 0).then(|| f64::from(row % 997))).collect::<Float64Array>();
+    gate_of(candidate, "0.4", Arc::new(distances))
+}
+
+/// A gate with the least ROC AUC that it allows, and with these distances.
+pub(crate) fn gate_of(candidate: &str, least: &str, distances: ArrayRef) -> TempDir {
     let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("modelgate.yaml"), SPEC.replace("CANDIDATE", candidate)).unwrap();
+    let spec = SPEC.replace("CANDIDATE", candidate).replace("LEAST", least);
+    fs::write(folder.path().join("modelgate.yaml"), spec).unwrap();
     let columns: [(&str, ArrayRef); 4] = [
         ("id", Arc::new(Int64Array::from_iter_values(0..i64::from(ROWS)))),
         ("label", Arc::new(Int64Array::from_iter_values((0..i64::from(ROWS)).map(|row| row % 2)))),
-        (
-            "distance",
-            Arc::new((0..ROWS).map(|row| (row % 50 != 0).then(|| f64::from(row % 997))).collect::<Float64Array>()),
-        ),
+        ("distance", distances),
         ("dep_hour", Arc::new(Int64Array::from_iter_values((0..i64::from(ROWS)).map(|row| row % 24)))),
     ];
     let rows = RecordBatch::try_from_iter(columns).unwrap();
@@ -66,7 +70,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
