@@ -47,7 +47,6 @@ impl Cells {
         let level = u32::try_from(level).ok().filter(|level| *level <= if grid.is_some() { LAST } else { 0 });
         let mut part = Self::new(grid, level.context("ranks of an impossible level")?, width);
         values.chunks_exact(width).zip(counts).for_each(|(tuple, &count)| part.tally.add(tuple, count));
-        part.tally.give_up_tiles();
         Ok(part)
     }
 
@@ -62,7 +61,6 @@ impl Cells {
             std::mem::swap(self, &mut other);
         }
         other.tally.for_each(|tuple, count| self.tally.add(tuple, count));
-        self.tally.give_up_tiles();
     }
 
     fn coarsen(&mut self, grid: Grid, level: u32) {
@@ -71,7 +69,8 @@ impl Cells {
         }
     }
 
-    /// Goes over to coarser cells if there are too many tuples.
+    /// Goes over to coarser cells if there are too many tuples, and to places of their own if tiles are nearly empty. Whoever has
+    /// taken in rows or another's tuples calls it.
     pub(super) fn fit(&mut self, grid: Grid, budget: Budget) {
         if self.level == 0 && self.tally.len() > budget.exact {
             *self = self.finest(grid, budget);
@@ -125,7 +124,6 @@ impl Cells {
             words.extend(tuple.iter().map(|&word| grid.coarser(word, self.level, level)));
             part.tally.add(&words, count);
         });
-        part.tally.give_up_tiles();
         part
     }
 }
